@@ -1,0 +1,1 @@
+"""A virtual microcontroller that runs and times firmware."""

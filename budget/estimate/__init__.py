@@ -1,0 +1,1 @@
+"""Latency, energy, flash and RAM of one inference."""

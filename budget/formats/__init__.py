@@ -1,0 +1,1 @@
+"""File formats: schemas and wire decoding that readers and writers share."""

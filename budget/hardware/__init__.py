@@ -1,0 +1,1 @@
+"""Figures with provenance and the profiles made of them."""

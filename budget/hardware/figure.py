@@ -1,0 +1,219 @@
+"""Figures with provenance, and the intervals of what is computed from them.
+
+A figure's `low` and `high` are its 5th and 95th percentiles. Uncertainty is carried as the
+logarithm of each figure's reach, weighted by how much the result depends on that figure: powers
+multiply the weight, sums share it out. Independent figures combine in quadrature of logarithms; a
+figure used twice adds linearly, because its weights add before they are squared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = Union[float, NDArray[np.float64]]
+
+
+class Kind(IntEnum):
+    """How a figure came to be, the strongest first."""
+
+    MEASURED = 0
+    DATASHEET = 1
+    FITTED = 2
+    DERIVED = 3
+    RECALLED = 4
+    ASSUMED = 5
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A source that a person can look up."""
+
+    id: str
+    title: str
+    url: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number of a profile.
+
+    Attributes:
+        key: globally unique: ``profile-id/section.key``.
+        value: SI base unit.
+        low: 5th percentile, SI.
+        high: 95th percentile, SI.
+        unit: SI unit, for printing (``W``, ``Hz``, ``J``, ``bytes``).
+        kind: how it came to be.
+        reference: where it is from; None only for what the user gave on the command line.
+        where: table or page in the reference.
+        at: conditions under which it holds.
+    """
+
+    key: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    kind: Kind
+    reference: Reference | None = None
+    where: str = ""
+    at: str = ""
+
+    @property
+    def quantity(self) -> Quantity:
+        """The figure as something to calculate with."""
+        down = np.log(self.low / self.value) if self.value > 0 and self.low > 0 else 0.0
+        up = np.log(self.high / self.value) if self.value > 0 else 0.0
+        terms = {self.key: (1.0, float(down), float(up))} if down or up else {}
+        return Quantity(self.value, self.unit, terms, {self.key: self})
+
+
+Terms = Mapping[str, tuple[Real, float, float]]
+"""Per figure: weight d(log result)/d(log figure), and the figure's own log reach down and up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """A computed value with the figures it rests on; the value may be an array.
+
+    Supports ``+ - * /`` with quantities and plain numbers (which are exact), ``**`` with a number.
+    Units are not tracked through arithmetic: say the result's with `as_unit`.
+    """
+
+    value: Real
+    unit: str = ""
+    terms: Terms = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def low(self) -> Real:
+        """5th percentile."""
+        return self._bound(up=False)
+
+    @property
+    def high(self) -> Real:
+        """95th percentile."""
+        return self._bound(up=True)
+
+    @property
+    def kind(self) -> Kind:
+        """The weakest kind among the figures used; derived if there are none."""
+        return max((figure.kind for figure in self.figures.values()), default=Kind.DERIVED)
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Sources of all figures used, each once."""
+        found = {f.reference.id: f.reference for f in self.figures.values() if f.reference}
+        return tuple(found.values())
+
+    def as_unit(self, unit: str) -> Quantity:
+        """The same with its unit named."""
+        return Quantity(self.value, unit, self.terms, self.figures)
+
+    def widened(self, key: str, low_ratio: float, high_ratio: float) -> Quantity:
+        """The same with one more independent factor of uncertainty, such as a fit's residuals."""
+        term = {key: (1.0, float(np.log(low_ratio)), float(np.log(high_ratio)))}
+        return Quantity(self.value, self.unit, {**self.terms, **term}, self.figures)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `--json` prints."""
+        return {
+            "value": _plain(self.value),
+            "low": _plain(self.low),
+            "high": _plain(self.high),
+            "unit": self.unit,
+            "kind": str(self.kind),
+            "references": [reference.id for reference in self.references],
+        }
+
+    def __add__(self, other: Operand) -> Quantity:
+        return self._sum(_quantity(other), 1.0)
+
+    def __radd__(self, other: Operand) -> Quantity:
+        return _quantity(other)._sum(self, 1.0)
+
+    def __sub__(self, other: Operand) -> Quantity:
+        return self._sum(_quantity(other), -1.0)
+
+    def __rsub__(self, other: Operand) -> Quantity:
+        return _quantity(other)._sum(self, -1.0)
+
+    def __mul__(self, other: Operand) -> Quantity:
+        right = _quantity(other)
+        return self._combine(right, self.value * right.value, 1.0, 1.0)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Operand) -> Quantity:
+        right = _quantity(other)
+        return self._combine(right, np.divide(self.value, right.value), 1.0, -1.0)
+
+    def __rtruediv__(self, other: Operand) -> Quantity:
+        return _quantity(other) / self
+
+    def __pow__(self, exponent: float) -> Quantity:
+        terms = {k: (w * exponent, down, up) for k, (w, down, up) in self.terms.items()}
+        return Quantity(self.value**exponent, self.unit, terms, self.figures)
+
+    def _sum(self, right: Quantity, sign: float) -> Quantity:
+        value = self.value + sign * right.value
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_share = np.where(value != 0, np.divide(self.value, value), 0.0)
+            right_share = np.where(value != 0, np.divide(sign * right.value, value), 0.0)
+        return self._combine(right, value, _scalar(left_share), _scalar(right_share))
+
+    def _combine(self, right: Quantity, value: Real, left_by: Real, right_by: Real) -> Quantity:
+        terms: dict[str, tuple[Real, float, float]] = {
+            key: (weight * left_by, down, up) for key, (weight, down, up) in self.terms.items()
+        }
+        for key, (weight, down, up) in right.terms.items():
+            before = terms[key][0] if key in terms else 0.0
+            terms[key] = (before + weight * right_by, down, up)
+        return Quantity(value, self.unit or right.unit, terms, {**self.figures, **right.figures})
+
+    def _bound(self, *, up: bool) -> Real:
+        total: Real = 0.0
+        for weight, down, high in self.terms.values():
+            # a falling dependence turns the figure's low end into the result's high end
+            reach = np.where((np.asarray(weight) >= 0) == up, high, down)
+            total = total + (weight * reach) ** 2
+        sign = 1.0 if up else -1.0
+        return self.value * _scalar(np.exp(sign * np.sqrt(total)))
+
+
+Operand = Union[Quantity, float, int, NDArray[np.float64]]
+
+
+def exact(value: float, unit: str) -> Quantity:
+    """A quantity without uncertainty: a count, or what the user asked for."""
+    return Quantity(value, unit)
+
+
+def total(quantities: Iterable[Quantity], unit: str) -> Quantity:
+    """The sum, exact zero if there are none."""
+    result = exact(0.0, unit)
+    for quantity in quantities:
+        result = result + quantity
+    return result.as_unit(unit)
+
+
+def _quantity(value: Operand) -> Quantity:
+    return value if isinstance(value, Quantity) else Quantity(value)
+
+
+def _scalar(value: Any) -> Real:
+    return float(value) if np.ndim(value) == 0 else np.asarray(value, np.float64)
+
+
+def _plain(value: Real) -> Any:
+    return float(value) if np.ndim(value) == 0 else np.asarray(value).tolist()

@@ -1,0 +1,1 @@
+"""Profiles of parts, as TOML files."""

@@ -1,0 +1,45 @@
+"""Which canonical operators exist and where each is declared.
+
+Families are imported when one of their operators is first asked for, so that reading a model
+costs only what its operators cost.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from budget.errors import UnsupportedModelError
+from budget.ops.operator import Operator
+
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    # module under budget.ops: names of the operators it declares (class attribute `name`)
+    "fully_connected": ("fully_connected",),
+}
+_MODULE_OF = {name: module for module, names in _FAMILIES.items() for name in names}
+
+
+def names() -> tuple[str, ...]:
+    """Every canonical operator, family by family."""
+    return tuple(_MODULE_OF)
+
+
+def is_canonical(name: str) -> bool:
+    """Whether an operator of that name is registered."""
+    return name in _MODULE_OF
+
+
+@cache
+def get(name: str) -> Operator:
+    """The operator of that name.
+
+    Raises:
+        UnsupportedModelError: there is none.
+    """
+    if name not in _MODULE_OF:
+        raise UnsupportedModelError(
+            f"operator {name!r} is not one this program knows", hint="'budget ops' lists them all"
+        )
+    module = import_module(f"budget.ops.{_MODULE_OF[name]}")
+    operators: tuple[Operator, ...] = module.OPERATORS
+    return next(operator for operator in operators if operator.name == name)

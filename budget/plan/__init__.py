@@ -1,0 +1,1 @@
+"""Lowered graph, target and runtime to a program in which everything is decided."""

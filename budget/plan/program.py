@@ -1,0 +1,116 @@
+"""What will run: ordered steps, their kernels, and where every byte lies.
+
+`plan` makes a Program; estimate, codegen and core read it and decide nothing again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from budget.graph import Graph, Node
+from budget.ops import Cost
+
+
+class Role(StrEnum):
+    """Why a buffer exists."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    ACTIVATION = "activation"
+    SCRATCH = "scratch"
+    STATE = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A run of bytes in the arena.
+
+    Attributes:
+        name: of the buffer; the first tensor it holds.
+        size_bytes: unaligned size.
+        first_step: index of the step that writes it (-1: present before the first step).
+        last_step: index of the last step that reads it (number of steps: read after the last).
+        role: why it exists.
+        offset_bytes: place in the arena; -1 before the planner has run.
+    """
+
+    name: str
+    size_bytes: int
+    first_step: int
+    last_step: int
+    role: Role
+    offset_bytes: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a tensor lies: a buffer and a byte offset into it (views, concat without copies)."""
+
+    buffer: str
+    offset_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One kernel call.
+
+    Attributes:
+        index: place in the execution order.
+        node: the canonical node (its attributes, tensors and origin).
+        kernel: name of the kernel family; empty where nothing runs (views).
+        variant: which of the family's implementations; empty where the runtime has one only.
+        cost: arithmetic and traffic.
+        scratch_bytes: RAM needed only while the step runs.
+        weight_bytes: constants read by this step, as the runtime stores them.
+    """
+
+    index: int
+    node: Node
+    kernel: str
+    variant: str
+    cost: Cost
+    scratch_bytes: int = 0
+    weight_bytes: int = 0
+
+    @property
+    def layer(self) -> str:
+        """The name to show to a person."""
+        return self.node.origin[0] if self.node.origin else self.node.name
+
+
+@dataclass(frozen=True)
+class Program:
+    """A lowered graph with every decision made.
+
+    Attributes:
+        graph: the canonical graph that the steps execute.
+        steps: in execution order.
+        buffers: with offsets, by name.
+        locations: tensor name → location, for every tensor in RAM.
+        arena_bytes: RAM for all buffers.
+        lower_bound_bytes: most bytes alive at once in this order: no plan of it can be smaller.
+        planner: which planner made the offsets.
+        runtime: id of the runtime profile the program is for.
+        notes: decisions the user should be told of.
+    """
+
+    graph: Graph
+    steps: tuple[Step, ...]
+    buffers: dict[str, Buffer]
+    locations: dict[str, Location]
+    arena_bytes: int
+    lower_bound_bytes: int
+    planner: str
+    runtime: str
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def weight_bytes(self) -> int:
+        """Constants in flash."""
+        return sum(step.weight_bytes for step in self.steps)
+
+    @property
+    def cost(self) -> Cost:
+        """Sum over all steps."""
+        return sum((step.cost for step in self.steps), Cost())

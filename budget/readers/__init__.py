@@ -1,0 +1,1 @@
+"""Model files to graphs in the source dialect; files are parsed, never executed."""

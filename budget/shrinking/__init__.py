@@ -1,0 +1,1 @@
+"""Makes a model smaller until it fits."""

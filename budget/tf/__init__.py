@@ -1,0 +1,1 @@
+"""Everything that imports TensorFlow; nothing else does."""

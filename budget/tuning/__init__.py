@@ -1,0 +1,1 @@
+"""Builds and times kernel variants; makes the tables that plan reads."""

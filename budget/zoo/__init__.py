@@ -1,0 +1,1 @@
+"""Reference architectures and the small models that ship."""
