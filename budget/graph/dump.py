@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,9 @@ def _format_value(value: Any) -> str:
         return _digest(value)
     if isinstance(value, bytes):
         return f"bytes({len(value)}, {hashlib.sha256(value).hexdigest()[:8]})"
-    return str(value) if not isinstance(value, str) else repr(value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _digest(array: Any) -> str:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Real = Union[float, NDArray[np.float64]]
+Real = float | NDArray[np.float64]
 
 
 class Kind(IntEnum):
@@ -191,7 +191,7 @@ class Quantity:
         return self.value * _scalar(np.exp(sign * np.sqrt(total)))
 
 
-Operand = Union[Quantity, float, int, NDArray[np.float64]]
+Operand = Quantity | float | int | NDArray[np.float64]
 
 
 def exact(value: float, unit: str) -> Quantity:
