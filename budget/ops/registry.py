@@ -14,7 +14,13 @@ from budget.ops.operator import Operator
 
 _FAMILIES: dict[str, tuple[str, ...]] = {
     # module under budget.ops: names of the operators it declares (class attribute `name`)
+    "convolution": ("conv_2d", "depthwise_conv_2d"),
+    "transpose_convolution": ("transpose_conv_2d",),
     "fully_connected": ("fully_connected",),
+    "matmul": ("batch_matmul",),
+    "pooling": ("average_pool_2d", "max_pool_2d", "l2_pool_2d"),
+    "normalization": ("batch_norm", "layer_norm", "l2_norm"),
+    "indexing": ("arg_max", "arg_min", "gather"),
 }
 _MODULE_OF = {name: module for module, names in _FAMILIES.items() for name in names}
 
