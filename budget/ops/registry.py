@@ -21,7 +21,26 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "pooling": ("average_pool_2d", "max_pool_2d", "l2_pool_2d"),
     "normalization": ("batch_norm", "layer_norm", "l2_norm"),
     "indexing": ("arg_max", "arg_min", "gather"),
-}
+    "elementwise": (
+        "add", "sub", "mul", "div", "maximum", "minimum", "pow", "squared_difference",
+    ),
+    "comparison": (
+        "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "select",
+    ),
+    "mathematics": ("exp", "log", "sqrt", "rsqrt", "square", "abs", "neg", "floor"),
+    "activations": (
+        "relu", "relu6", "relu_n1_to_1", "leaky_relu", "prelu", "logistic", "tanh",
+        "hard_swish", "elu", "gelu",
+    ),
+    "softmax": ("softmax", "log_softmax"),
+    "reduction": ("mean", "sum", "reduce_max", "reduce_min"),
+    "shaping": (
+        "reshape", "transpose", "concat", "split", "slice", "strided_slice", "pad", "mirror_pad",
+        "pack", "unpack",
+    ),
+    "resize": ("resize_nearest", "resize_bilinear"),
+    "quantization": ("quantize", "dequantize", "requantize", "cast"),
+}  # fmt: skip
 _MODULE_OF = {name: module for module, names in _FAMILIES.items() for name in names}
 
 
