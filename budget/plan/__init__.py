@@ -1,1 +1,7 @@
-"""Lowered graph, target and runtime to a program in which everything is decided."""
+"""Canonical graph → Program: what runs when, and where every byte lies."""
+
+from budget.plan.planner import plan
+from budget.plan.precision import Precision
+from budget.plan.program import Buffer, Location, Program, Role, Step
+
+__all__ = ["Buffer", "Location", "Precision", "Program", "Role", "Step", "plan"]

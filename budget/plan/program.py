@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from budget.graph import Graph, Node
+from budget.graph import Graph, Node, TensorType
 from budget.ops import Cost
 
 
@@ -92,6 +93,10 @@ class Program:
         lower_bound_bytes: most bytes alive at once in this order: no plan of it can be smaller.
         planner: which planner made the offsets.
         runtime: id of the runtime profile the program is for.
+        types: deployed type of every tensor (a float graph may run as integers).
+        alignment_bytes: of every offset.
+        persistent_bytes: part of the arena that holds the runtime's own structures, behind all
+            buffers; 0 for runtimes that have none.
         notes: decisions the user should be told of.
     """
 
@@ -103,6 +108,9 @@ class Program:
     lower_bound_bytes: int
     planner: str
     runtime: str
+    types: Mapping[str, TensorType]
+    alignment_bytes: int = 4
+    persistent_bytes: int = 0
     notes: tuple[str, ...] = field(default=())
 
     @property

@@ -1,0 +1,210 @@
+"""Which tensors share bytes, and which step needs which bytes, whatever the order of the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from budget.graph import Graph, Node, TensorType
+from budget.ops import registry
+from budget.plan.program import Role
+
+
+@dataclass(slots=True)
+class Item:
+    """Bytes that one or several tensors occupy (a tensor and its views).
+
+    Attributes:
+        name: of the tensor that is written first.
+        size_bytes: unaligned.
+        role: why the bytes exist.
+        from_start: alive before the first step.
+        to_end: alive after the last step.
+        touching: indices of the nodes that read or write it.
+    """
+
+    name: str
+    size_bytes: int
+    role: Role
+    from_start: bool = False
+    to_end: bool = False
+    touching: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class MemoryModel:
+    """A graph as the planner sees it: nodes and items by index.
+
+    Attributes:
+        nodes: in the graph's order.
+        items: runs of bytes.
+        item_of: tensor name → index of its item; constants have none.
+        touched: per node, items it reads or writes, each once.
+        overwritable: per node, (input item, output item) pairs: the output may take the input's
+            bytes if those die with this node.
+        scratch_bytes: per node, RAM needed only while it runs.
+        successors: per node, nodes that must run later, each once.
+        predecessor_counts: per node, how many nodes must run before it.
+        views: per node, whether nothing runs because its output is its input's bytes.
+    """
+
+    nodes: Sequence[Node]
+    items: list[Item]
+    item_of: dict[str, int]
+    touched: list[list[int]]
+    overwritable: list[list[tuple[int, int]]]
+    scratch_bytes: list[int]
+    successors: list[list[int]]
+    predecessor_counts: list[int]
+    views: list[bool]
+
+
+def build_memory_model(
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    scratch_bytes: Sequence[int],
+    *,
+    share_views: bool = True,
+    overwrite: bool = True,
+) -> MemoryModel:
+    """The memory model of a canonical graph.
+
+    Args:
+        graph: canonical.
+        types: deployed types of all tensors.
+        scratch_bytes: per node, RAM needed only while it runs.
+        share_views: reshapes and the like cost neither bytes nor time.
+        overwrite: element-wise outputs may lie on inputs that die.
+    """
+    items: list[Item] = []
+    item_of: dict[str, int] = {}
+
+    def add_item(name: str, role: Role, from_start: bool) -> None:
+        item_of[name] = len(items)
+        is_state = role is Role.STATE
+        items.append(Item(name, types[name].size_bytes, role, from_start, is_state))
+
+    for name, tensor in graph.tensors.items():
+        if tensor.is_variable:
+            add_item(name, Role.STATE, from_start=True)
+    for name in graph.inputs:
+        if name not in item_of:
+            add_item(name, Role.INPUT, from_start=True)
+    views = []
+    for node in graph.nodes:
+        is_view = share_views and _is_view(node, graph, item_of, items)
+        views.append(is_view)
+        if is_view:
+            source = node.inputs[0]
+            if source in item_of:  # a view of a constant stays a constant
+                item_of[node.outputs[0]] = item_of[source]
+            continue
+        for name in node.outputs:
+            if name not in item_of:
+                add_item(name, Role.ACTIVATION, from_start=False)
+    for name in graph.outputs:
+        if name in item_of:
+            item = items[item_of[name]]
+            item.to_end = True
+            if item.role is Role.ACTIVATION:
+                item.role = Role.OUTPUT
+    touched = _touched(graph.nodes, item_of, items)
+    overwritable = [
+        _overwritable(node, types, item_of, items) if overwrite and not is_view else []
+        for node, is_view in zip(graph.nodes, views)
+    ]
+    successors, counts = _edges(graph)
+    return MemoryModel(
+        graph.nodes, items, item_of, touched, overwritable, list(scratch_bytes),
+        successors, counts, views,
+    )  # fmt: skip
+
+
+def _is_view(node: Node, graph: Graph, item_of: Mapping[str, int], items: Sequence[Item]) -> bool:
+    if not registry.get(node.op).is_view or len(node.outputs) != 1:
+        return False
+    source, out = node.inputs[0], node.outputs[0]
+    if graph.tensors[out].is_variable:
+        return False
+    if source not in item_of:
+        # the bytes lie in flash; a caller's output must lie in RAM
+        return out not in graph.outputs
+    # state may be written while the view is still in use: that needs a copy
+    return items[item_of[source]].role is not Role.STATE
+
+
+def _touched(
+    nodes: Sequence[Node], item_of: Mapping[str, int], items: Sequence[Item]
+) -> list[list[int]]:
+    touched = []
+    for index, node in enumerate(nodes):
+        names = (*node.present_inputs, *node.outputs)
+        here = list(dict.fromkeys(item_of[name] for name in names if name in item_of))
+        for item in here:
+            items[item].touching.append(index)
+        touched.append(here)
+    return touched
+
+
+def _overwritable(
+    node: Node,
+    types: Mapping[str, TensorType],
+    item_of: Mapping[str, int],
+    items: Sequence[Item],
+) -> list[tuple[int, int]]:
+    allowed = registry.get(node.op).overwrites
+    if not allowed or not node.outputs:
+        return []
+    out = node.outputs[0]
+    out_item = item_of[out]
+    if items[out_item].from_start:
+        return []
+    fitting = {
+        node.inputs[index]
+        for index in allowed
+        if index < len(node.inputs) and _same_layout(types, node.inputs[index], out)
+    }
+    pairs = []
+    for name in dict.fromkeys(node.inputs):
+        if name not in fitting or name not in item_of:
+            continue
+        item = item_of[name]
+        aliases = [other for other in node.present_inputs if item_of.get(other) == item]
+        whole = items[item].size_bytes == items[out_item].size_bytes
+        if whole and item != out_item and fitting.issuperset(aliases):
+            pairs.append((item, out_item))
+    return pairs
+
+
+def _same_layout(types: Mapping[str, TensorType], name: str, out: str) -> bool:
+    if name not in types:
+        return False
+    type, out_type = types[name], types[out]
+    return type.shape == out_type.shape and type.dtype.bits == out_type.dtype.bits
+
+
+def _edges(graph: Graph) -> tuple[list[list[int]], list[int]]:
+    """Data and control edges, and the order that reads and writes of one variable must keep."""
+    index_of = {node.name: index for index, node in enumerate(graph.nodes)}
+    writer: dict[str, int] = {}
+    readers: dict[str, list[int]] = {}
+    successors: list[list[int]] = [[] for _ in graph.nodes]
+    counts = [0] * len(graph.nodes)
+    for index, node in enumerate(graph.nodes):
+        before = {index_of[name] for name in node.control_inputs}
+        for name in node.present_inputs:
+            if name in writer:
+                before.add(writer[name])
+            if graph.tensors[name].is_variable:
+                readers.setdefault(name, []).append(index)
+        for name in node.outputs:
+            if graph.tensors[name].is_variable:
+                before.update(readers.pop(name, ()))
+                if name in writer:
+                    before.add(writer[name])
+            writer[name] = index
+        before.discard(index)
+        counts[index] = len(before)
+        for other in sorted(before):
+            successors[other].append(index)
+    return successors, counts

@@ -1,0 +1,120 @@
+"""Makes a Program of a canonical graph: order, shared bytes, offsets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from budget.analysis.costs import node_cost, require_supported
+from budget.graph import Graph, Node, TensorType
+from budget.plan.checker import check_plan
+from budget.plan.memory import MemoryModel, build_memory_model
+from budget.plan.offsets import arena_bytes, assign_offsets, lower_bound_bytes
+from budget.plan.precision import Precision, deployed_types, multiplier_bytes
+from budget.plan.program import Buffer, Location, Program, Role, Step
+from budget.plan.storage import Span, Storage, assign_storage
+
+ALIGNMENT_BYTES = 4
+
+
+def plan(
+    graph: Graph, *, runtime: str = "budget-c", precision: Precision | str | None = None
+) -> Program:
+    """Decides what runs when, and where every byte lies.
+
+    Args:
+        graph: canonical.
+        runtime: id of the runtime that will execute it.
+        precision: what the device runs where that is not what the graph holds.
+
+    Raises:
+        UnsupportedModelError: an operator is not known; all such are listed.
+    """
+    require_supported(graph)
+    types = deployed_types(graph, Precision(precision) if precision else None)
+    scratch = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
+    model = build_memory_model(graph, types, scratch)
+    order = list(range(len(graph.nodes)))
+    storage = assign_storage(model, order)
+    spans = list(storage.spans)
+    for step, index in enumerate(order):
+        if scratch[index]:
+            spans.append(Span(scratch[index], step, step))
+    offsets = assign_offsets(spans, ALIGNMENT_BYTES)
+    buffers = _buffers(model, storage, spans, offsets)
+    return check_plan(
+        Program(
+            graph,
+            _steps(graph, model, order, types),
+            buffers,
+            _locations(model, storage, buffers),
+            arena_bytes(spans, offsets),
+            lower_bound_bytes(spans, ALIGNMENT_BYTES),
+            "search",
+            runtime,
+            types,
+            ALIGNMENT_BYTES,
+        )
+    )
+
+
+def _subgraph_bytes(
+    node: Node, graph: Graph, runtime: str, precision: Precision | str | None
+) -> int:
+    """RAM for the bodies that a node may run; only one of them runs at a time."""
+    bodies = (graph.subgraphs[name] for name in node.subgraphs)
+    plans = (plan(body, runtime=runtime, precision=precision) for body in bodies)
+    return max((program.arena_bytes for program in plans), default=0)
+
+
+def _buffers(
+    model: MemoryModel, storage: Storage, spans: Sequence[Span], offsets: Sequence[int]
+) -> dict[str, Buffer]:
+    buffers: dict[str, Buffer] = {}
+    for index, (span, offset) in enumerate(zip(spans, offsets)):
+        if index < len(storage.items):
+            members = [model.items[item] for item in storage.items[index]]
+            name = members[0].name
+            roles = {member.role for member in members}
+            role = next(r for r in _ROLE_ORDER if r in roles)
+        else:
+            name, role = f"scratch@{span.first_step}", Role.SCRATCH
+        buffers[name] = Buffer(name, span.size_bytes, span.first_step, span.last_step, role, offset)
+    return buffers
+
+
+_ROLE_ORDER = (Role.STATE, Role.INPUT, Role.OUTPUT, Role.ACTIVATION)
+
+
+def _locations(
+    model: MemoryModel, storage: Storage, buffers: Mapping[str, Buffer]
+) -> dict[str, Location]:
+    names = list(buffers)
+    buffer_of = {item: names[index] for index, items in enumerate(storage.items) for item in items}
+    return {tensor: Location(buffer_of[item]) for tensor, item in model.item_of.items()}
+
+
+def _steps(
+    graph: Graph, model: MemoryModel, order: Sequence[int], types: Mapping[str, TensorType]
+) -> tuple[Step, ...]:
+    steps = []
+    counted: set[str] = set()
+    for step, index in enumerate(order):
+        node = graph.nodes[index]
+        weight_bytes = 0 if model.views[index] else multiplier_bytes(node, graph, types)
+        for name in node.present_inputs:
+            # a constant that several steps read lies in flash once
+            if graph.tensors[name].is_constant and name not in counted:
+                counted.add(name)
+                weight_bytes += types[name].size_bytes
+        steps.append(
+            Step(
+                step,
+                node,
+                "" if model.views[index] else node.op,
+                "",
+                node_cost(node, types),
+                model.scratch_bytes[index],
+                weight_bytes,
+            )
+        )
+    return tuple(steps)
