@@ -89,6 +89,18 @@ def multiply_once_rounded(x: ArrayLike, q: ArrayLike, shift: ArrayLike) -> Int64
     return (np.asarray(x, np.int64) * np.asarray(q, np.int64) + rounding) >> total_shift
 
 
+def multiply_reduced(x: ArrayLike, q: ArrayLike, shift: ArrayLike) -> Int64s:
+    """64-bit X · m with m reduced to 16 bits and one rounding; ties go up.
+
+    Source: MultiplyByQuantizedMultiplier for int64_t in tensorflow/lite/kernels/internal/common.cc.
+    """
+    q64 = np.asarray(q, np.int64)
+    reduced = np.where(q64 < 0x7FFF0000, (q64 + (1 << 15)) >> 16, np.int64(0x7FFF))
+    total_shift = 15 - np.asarray(shift, np.int64)
+    rounding = np.int64(1) << (total_shift - 1)
+    return wrap_int32((np.asarray(x, np.int64) * reduced + rounding) >> total_shift)
+
+
 def wrap_int32(x: ArrayLike) -> Int64s:
     """The value that a 32-bit register would hold."""
     return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)

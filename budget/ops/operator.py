@@ -40,6 +40,9 @@ class Padding:
     right: int = 0
 
 
+NO_PADDING = Padding()
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """What one execution of an operator does.

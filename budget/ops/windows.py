@@ -1,0 +1,117 @@
+"""Geometry of windows that slide over images [n][h][w][c], one dimension at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.errors import ModelError
+from budget.ops.operator import Padding
+
+
+@dataclass(frozen=True, slots=True)
+class Slide:
+    """How a window moves along one dimension of an image.
+
+    Attributes:
+        extent: elements of the image.
+        before: padding in front of it.
+        after: padding behind it.
+        taps: elements of the window.
+        stride: elements that it moves.
+        dilation: elements between neighbouring taps.
+    """
+
+    extent: int
+    before: int
+    after: int
+    taps: int
+    stride: int = 1
+    dilation: int = 1
+
+    @property
+    def count(self) -> int:
+        """Places that the window takes.
+
+        Raises:
+            ModelError: the window does not fit, or a stride or padding makes no sense.
+        """
+        if min(self.taps, self.stride, self.dilation) < 1 or min(self.before, self.after) < 0:
+            raise ModelError(
+                f"a window of {self.taps} taps with stride {self.stride}, dilation "
+                f"{self.dilation} and padding {self.before}, {self.after} makes no sense"
+            )
+        room = self.extent + self.before + self.after - (self.taps - 1) * self.dilation - 1
+        if room < 0:
+            raise ModelError(
+                f"a window of {self.taps} taps, {self.dilation} apart, is larger than the padded "
+                f"image ({self.extent} + {self.before} + {self.after})"
+            )
+        return room // self.stride + 1
+
+    @property
+    def inside(self) -> int:
+        """Taps that fall on the image rather than on padding, over all places of the window."""
+        total, last_place = 0, self.count - 1
+        for tap in range(self.taps):
+            offset = tap * self.dilation - self.before
+            first = max(0, -(offset // self.stride))  # least place with place·stride + offset >= 0
+            last = min(last_place, (self.extent - 1 - offset) // self.stride)
+            total += max(0, last - first + 1)
+        return total
+
+    def inside_each(self) -> NDArray[np.int64]:
+        """Taps on the image for each place of the window."""
+        places = np.arange(self.count)[:, None] * self.stride - self.before
+        positions = places + np.arange(self.taps) * self.dilation
+        return np.count_nonzero((positions >= 0) & (positions < self.extent), axis=1)
+
+
+def slides(
+    shape: tuple[int, ...],
+    taps: tuple[int, int],
+    stride: tuple[int, int],
+    padding: Padding,
+    dilation: tuple[int, int] = (1, 1),
+) -> tuple[Slide, Slide]:
+    """The vertical and the horizontal slide of a window over an image of ``shape``.
+
+    Raises:
+        ModelError: the shape is not [n][h][w][c].
+    """
+    if len(shape) != 4:
+        raise ModelError(f"a window needs an image [n][h][w][c], not one of shape {shape}")
+    return (
+        Slide(shape[1], padding.top, padding.bottom, taps[0], stride[0], dilation[0]),
+        Slide(shape[2], padding.left, padding.right, taps[1], stride[1], dilation[1]),
+    )
+
+
+def pad(x: NDArray[np.generic], rows: Slide, columns: Slide, fill: float) -> NDArray[np.generic]:
+    """The image with its padding around it."""
+    around = ((0, 0), (rows.before, rows.after), (columns.before, columns.after), (0, 0))
+    if not any(map(any, around)):
+        return x
+    return np.pad(x, around, constant_values=np.asarray(fill, x.dtype))
+
+
+def windows(padded: NDArray[np.generic], rows: Slide, columns: Slide) -> NDArray[np.generic]:
+    """A view [n][out h][out w][c][tap rows][tap columns] of a padded image."""
+    reach = (
+        (rows.taps - 1) * rows.dilation + 1,
+        (columns.taps - 1) * columns.dilation + 1,
+    )
+    view = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))
+    return view[:, :: rows.stride, :: columns.stride, :, :: rows.dilation, :: columns.dilation]
+
+
+def tap_view(
+    padded: NDArray[np.generic], rows: Slide, columns: Slide, row: int, column: int
+) -> NDArray[np.generic]:
+    """What one tap of the window sees: a view [n][out h][out w][c] of a padded image."""
+    top, left = row * rows.dilation, column * columns.dilation
+    bottom = top + (rows.count - 1) * rows.stride + 1
+    right = left + (columns.count - 1) * columns.stride + 1
+    return padded[:, top : bottom : rows.stride, left : right : columns.stride]
