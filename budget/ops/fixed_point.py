@@ -101,6 +101,39 @@ def multiply_reduced(x: ArrayLike, q: ArrayLike, shift: ArrayLike) -> Int64s:
     return wrap_int32((np.asarray(x, np.int64) * reduced + rounding) >> total_shift)
 
 
+def shift_left_saturating(x: ArrayLike, exponent: int) -> Int64s:
+    """X · 2^exponent, held within 32 bits (gemmlowp's SaturatingRoundingMultiplyByPOT)."""
+    return np.clip(np.asarray(x, np.int64) << exponent, _INT32_MIN, _INT32_MAX)
+
+
+def inverse_square_roots(x: ArrayLike) -> tuple[Int64s, Int64s]:
+    """1/sqrt(x) of integers as (q, shift), by five Newton steps in fixed point.
+
+    0 counts as 1.
+
+    Source: GetInvSqrtQuantizedMultiplierExp in tensorflow/lite/kernels/internal/
+    quantization_util.h.
+    """
+    exact = np.asarray(x, np.int64)
+    value, shift = exact.copy(), np.full(exact.shape, 11, np.int64)
+    while (large := value >= 1 << 29).any():
+        value, shift = np.where(large, value // 4, value), shift + large
+    bit_lengths = np.frexp(np.maximum(value, 1).astype(np.float64))[1]
+    pairs = (31 - bit_lengths.astype(np.int64)) // 2 - 1
+    value, shift = value << (2 * pairs), shift - pairs
+    half_input = rounding_divide_by_pot(value >> 1, 1)
+    multiply = saturating_rounding_doubling_high_mul
+    root = np.full(exact.shape, 1 << 28, np.int64)  # 1 with three bits before the point
+    for _ in range(5):
+        cube = shift_left_saturating(multiply(multiply(root, root), root), 6)
+        step = wrap_int32(multiply(3 << 27, root) - multiply(half_input, cube))
+        root = shift_left_saturating(step, 3)
+    q = multiply(root, 1518500250)  # sqrt(2)/2
+    q, shift = q << np.maximum(-shift, 0), np.maximum(shift, 0)
+    is_one = exact <= 1
+    return np.where(is_one, np.int64(_INT32_MAX), q), np.where(is_one, np.int64(0), -shift)
+
+
 def wrap_int32(x: ArrayLike) -> Int64s:
     """The value that a 32-bit register would hold."""
     return np.asarray(x, np.int64).astype(np.int32).astype(np.int64)

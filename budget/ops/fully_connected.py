@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops.fixed_point import (
-    activation_bounds,
-    apply_activation_float,
-    multiply_once_rounded,
-    multiply_twice_rounded,
-    quantize_multipliers,
-)
+from budget.ops.fixed_point import apply_activation_float
 from budget.ops.operator import (
     Activation,
     Case,
@@ -26,6 +21,17 @@ from budget.ops.operator import (
     QuantizedCall,
     Rounding,
     traffic_bytes,
+)
+from budget.ops.requantize import (
+    accumulator_bits,
+    has_operand,
+    operand,
+    operand_type,
+    product_multipliers,
+    quant_of,
+    rescale,
+    shifted,
+    single_multiplier,
 )
 
 
@@ -50,46 +56,47 @@ class FullyConnected(Operator):
     Attributes = FullyConnectedAttributes
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
-        """[…][in] × [out][in] → [batch][out], or […][out] where dimensions are kept."""
-        x, weights = inputs[0], inputs[1]
-        if x is None or weights is None:
-            raise ModelError("a fully connected layer needs an input and weights")
-        depth = weights.shape[-1]
-        if not x.shape or x.element_count % depth:
+        """[…][in] × [out][in] → [batch][out], or […][out] where dimensions are kept.
+
+        Raises:
+            ModelError: the input does not divide into rows, or there is no bias for each output.
+        """
+        x, weights = operand_type(inputs, 0), operand_type(inputs, 1)
+        if len(weights.shape) != 2 or not weights.shape[1]:
+            raise ModelError(f"weights of shape {weights.shape} are not [out][in]")
+        out, depth = weights.shape
+        kept = attributes.keep_dimensions
+        if not x.shape or x.element_count % depth or (kept and x.shape[-1] != depth):
             raise ModelError(f"an input of shape {x.shape} does not divide into rows of {depth}")
-        if attributes.keep_dimensions:
-            return (TensorType((*x.shape[:-1], weights.shape[0]), x.dtype),)
-        return (TensorType((x.element_count // depth, weights.shape[0]), x.dtype),)
+        if has_operand(inputs, 2) and operand_type(inputs, 2).element_count != out:
+            raise ModelError(f"{out} outputs need as many biases")
+        lead = x.shape[:-1] if kept else (x.element_count // depth,)
+        return (TensorType((*lead, out), x.dtype),)
 
     def cost(
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
     ) -> Cost:
         """MACs = outputs · depth; a bias or an activation is one operation for each output."""
-        weights = inputs[1]
-        assert weights is not None
         count = outputs[0].element_count
-        macs = count * weights.shape[-1]
-        has_bias = len(inputs) > 2 and inputs[2] is not None
-        has_activation = attributes.activation is not Activation.NONE
+        macs = count * operand_type(inputs, 1).shape[-1]
         return Cost(
             macs=macs,
             macs_run=macs,
-            alu=count * (1 + has_activation),
-            flops=2 * macs + count * (has_bias + has_activation),
+            alu=count * (1 + (attributes.activation is not Activation.NONE)),
+            flops=2 * macs + count * has_operand(inputs, 2),
             read_bytes=traffic_bytes(inputs),
             write_bytes=traffic_bytes(outputs),
         )
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """A matrix product in float32."""
-        x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
-        y = x.reshape(-1, weights.shape[-1]) @ weights.T
-        if len(inputs) > 2 and inputs[2] is not None:
-            y = y + np.asarray(inputs[2])
-        y = apply_activation_float(attributes.activation, y)
-        if attributes.keep_dimensions:
-            y = y.reshape(*x.shape[:-1], weights.shape[0])
-        return (y.astype(np.float32),)
+        x, weights = operand(inputs, 0), operand(inputs, 1)
+        y = _rows(x, weights) @ weights.T
+        if has_operand(inputs, 2):
+            y = y + operand(inputs, 2)
+        y = apply_activation_float(attributes.activation, y.astype(np.float32))
+        lead = x.shape[:-1] if attributes.keep_dimensions else (-1,)
+        return (y.reshape(*lead, len(weights)),)
 
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
@@ -98,27 +105,25 @@ class FullyConnected(Operator):
 
         Source: tensorflow/lite/kernels/internal/reference/integer_ops/fully_connected.h.
         """
-        x_type, w_type, y_type = call.inputs[0], call.inputs[1], call.outputs[0]
-        assert x_type is not None and w_type is not None
-        assert x_type.quant is not None and w_type.quant is not None and y_type.quant is not None
-        x, weights = np.asarray(inputs[0]), np.asarray(inputs[1])
-        rows = x.reshape(-1, weights.shape[-1]).astype(np.int64) - int(x_type.quant.zero_point[0])
-        shifted = weights.astype(np.int64) - w_type.quant.zero_point.reshape(-1, 1)
-        accumulators = rows @ shifted.T
-        if len(inputs) > 2 and inputs[2] is not None:
-            accumulators = accumulators + np.asarray(inputs[2]).astype(np.int64)
-        real = (
-            x_type.quant.scale.astype(np.float64)
-            * w_type.quant.scale.astype(np.float64)
-            / y_type.quant.scale.astype(np.float64)
+        x_type, w_type = operand_type(call.inputs, 0), operand_type(call.inputs, 1)
+        y_type = call.outputs[0]
+        x, weights = shifted(operand(inputs, 0), x_type), shifted(operand(inputs, 1), w_type)
+        sums = _rows(x, weights) @ weights.T
+        bias_type = operand_type(call.inputs, 2) if has_operand(call.inputs, 2) else None
+        if bias_type is not None:
+            sums = sums + operand(inputs, 2).astype(np.float64)
+        has_one_scale = quant_of(w_type).axis is None
+        scale_of_product = single_multiplier if has_one_scale else product_multipliers
+        return (
+            rescale(
+                sums,
+                scale_of_product(x_type, w_type, y_type),
+                y_type,
+                attributes.activation,
+                sum_bits=accumulator_bits(x_type, bias_type),
+                is_rounded_once=call.rounding is Rounding.TFLITE,
+            ),
         )
-        q, shift = quantize_multipliers(real)
-        multiply = (
-            multiply_once_rounded if call.rounding is Rounding.TFLITE else multiply_twice_rounded
-        )
-        y = multiply(accumulators, q, shift) + int(y_type.quant.zero_point[0])
-        low, high = activation_bounds(attributes.activation, y_type)
-        return (np.clip(y, low, high).astype(y_type.dtype.numpy).reshape(y_type.shape),)
 
     def cases(self) -> Iterator[Case]:
         """Every activation, with and without bias, batch above 1, dimensions kept."""
@@ -128,18 +133,32 @@ class FullyConnected(Operator):
                 FullyConnectedAttributes(activation),
                 _operands((1, 16), 7, 16),
             )
-        yield Case("no-bias", FullyConnectedAttributes(), _operands((3, 5), 4, 5)[:2])
+        plain = FullyConnectedAttributes()
+        yield Case("no-bias", plain, _operands((3, 5), 4, 5)[:2])
         yield Case(
             "keep", FullyConnectedAttributes(keep_dimensions=True), _operands((2, 3, 8), 5, 8)
         )
-        yield Case("flatten", FullyConnectedAttributes(), _operands((1, 2, 3, 4), 5, 24))
+        yield Case("flatten", plain, _operands((1, 2, 3, 4), 5, 24))
+        yield Case("per-channel", plain, _operands((2, 9), 6, 9, axis=0))
+        yield Case(
+            "bias-32-bit",
+            plain,
+            (*_operands((2, 9), 6, 9)[:2], Operand((6,), True, DType.INT32, "bias")),
+            (DType.INT16,),
+        )
 
 
-def _operands(x: tuple[int, ...], out: int, depth: int) -> tuple[Operand, ...]:
+def _rows(x: Array, weights: Array) -> NDArray[Any]:
+    return x.reshape(-1, weights.shape[-1])
+
+
+def _operands(
+    x: tuple[int, ...], out: int, depth: int, axis: int | None = None
+) -> tuple[Operand, ...]:
     return (
         Operand(x),
-        Operand((out, depth), is_constant=True, role="weights", axis=None),
-        Operand((out,), is_constant=True, dtype=DType.INT32, role="bias"),
+        Operand((out, depth), is_constant=True, role="weights", axis=axis),
+        Operand((out,), is_constant=True, role="bias"),
     )
 
 

@@ -66,7 +66,8 @@ class Slide:
         """Taps on the image for each place of the window."""
         places = np.arange(self.count)[:, None] * self.stride - self.before
         positions = places + np.arange(self.taps) * self.dilation
-        return np.count_nonzero((positions >= 0) & (positions < self.extent), axis=1)
+        inside = (positions >= 0) & (positions < self.extent)
+        return inside.sum(axis=1).astype(np.int64)
 
 
 def slides(
