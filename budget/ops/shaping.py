@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, ClassVar
 
-from budget.ops.operator import Activation
+import numpy as np
+
+from budget.errors import ModelError
+from budget.graph.types import Array, DType, TensorType
+from budget.ops.fixed_point import apply_activation_float
+from budget.ops.operator import (
+    Activation,
+    Case,
+    Cost,
+    Operand,
+    Operator,
+    QuantizedCall,
+    traffic_bytes,
+)
+from budget.ops.quantized import per_tensor, round_away, saturate
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +142,384 @@ class PackAttributes:
     """
 
     axis: int
+
+
+class Movement(Operator):
+    """Base: the output holds the operand's elements, or copies of one value, and no arithmetic."""
+
+    Attributes = ReshapeAttributes
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.FLOAT32, DType.INT8, DType.INT16)
+
+    def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
+        """The operand's element type under the shape that `shapes` gives."""
+        present = [type for type in inputs if type is not None]
+        if not present:
+            raise ModelError(f"{self.name} needs an operand")
+        shapes = self.shapes(attributes, [type.shape for type in present])
+        return tuple(TensorType(shape, present[0].dtype) for shape in shapes)
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Shapes of the outputs."""
+        raise NotImplementedError
+
+    def cost(
+        self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
+    ) -> Cost:
+        """Traffic only: what is written has been read."""
+        written = traffic_bytes(outputs)
+        return Cost(read_bytes=min(traffic_bytes(inputs), written), write_bytes=written)
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """Of the stored numbers; operand and output share one scale."""
+        return self.run_float(attributes, inputs)
+
+    def _case(self, label: str, attributes: Any, *shapes: tuple[int, ...]) -> Case:
+        operands = tuple(Operand(shape) for shape in shapes)
+        return Case(label, attributes, operands, self.dtypes, "same")
+
+    def _refuse(self, attributes: Any, shape: tuple[int, ...]) -> ModelError:
+        return ModelError(f"{self.name} cannot apply {attributes} to a tensor of shape {shape}")
+
+
+class Reshape(Movement):
+    """The same elements in the same order under another shape."""
+
+    name = "reshape"
+    is_view = True
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The shape that was asked for; it has as many elements."""
+        if np.prod(inputs[0], dtype=np.int64) != np.prod(attributes.shape, dtype=np.int64):
+            raise self._refuse(attributes, inputs[0])
+        return [attributes.shape]
+
+    def cost(
+        self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
+    ) -> Cost:
+        """Nothing is done."""
+        return Cost()
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A view."""
+        return (np.asarray(inputs[0]).reshape(attributes.shape),)
+
+    def cases(self) -> Iterator[Case]:
+        """To a vector, to a scalar, to more dimensions."""
+        yield self._case("flatten", ReshapeAttributes((1, 60)), (1, 3, 4, 5))
+        yield self._case("scalar", ReshapeAttributes(()), (1, 1))
+        yield self._case("expand", ReshapeAttributes((2, 1, 6, 1)), (2, 6))
+
+
+class Transpose(Movement):
+    """Dimensions in another order."""
+
+    name = "transpose"
+    Attributes = TransposeAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The operand's extents in the new order."""
+        if sorted(attributes.perm) != list(range(len(inputs[0]))):
+            raise self._refuse(attributes, inputs[0])
+        return [tuple(inputs[0][axis] for axis in attributes.perm)]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy in the new order."""
+        return (np.ascontiguousarray(np.asarray(inputs[0]).transpose(attributes.perm)),)
+
+    def cases(self) -> Iterator[Case]:
+        """Two, three and four dimensions."""
+        yield self._case("matrix", TransposeAttributes((1, 0)), (3, 5))
+        yield self._case("rotate", TransposeAttributes((2, 0, 1)), (3, 5, 2))
+        yield self._case("to-channels-first", TransposeAttributes((0, 3, 1, 2)), (2, 3, 5, 4))
+
+
+class Concat(Movement):
+    """Tensors one behind the other along a dimension."""
+
+    name = "concat"
+    Attributes = ConcatAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Extents add up along the axis and agree elsewhere."""
+        axis, first = attributes.axis, inputs[0]
+        if axis not in range(len(first)):
+            raise self._refuse(attributes, first)
+        for shape in inputs[1:]:
+            if (*shape[:axis], first[axis], *shape[axis + 1 :]) != first:
+                raise self._refuse(attributes, shape)
+        return [(*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy of all, then the activation."""
+        joined = np.concatenate([np.asarray(x) for x in inputs], axis=attributes.axis)
+        if attributes.activation is Activation.NONE:
+            return (joined,)
+        active = apply_activation_float(attributes.activation, joined.astype(np.float32))
+        return (active.astype(joined.dtype),)
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """A copy; operands in another scale are brought to the output's in float32.
+
+        Source: ConcatenationWithScaling in tensorflow/lite/kernels/internal/reference/
+        concatenation.h, which TFLite uses for uint8; its int8 and int16 kernels demand one scale.
+        """
+        y_type = call.outputs[0]
+        y = per_tensor(y_type)
+        parts = []
+        for x, x_type in zip(inputs, call.inputs, strict=True):
+            if x_type is None or x_type.quant == y_type.quant:
+                parts.append(np.asarray(x))
+                continue
+            quant = per_tensor(x_type)
+            factor = quant.scale32 * (np.float32(1) / y.scale32)
+            bias = -np.float32(quant.zero_point) * factor
+            rounded = round_away(np.asarray(x).astype(np.float32) * factor + bias)
+            parts.append(saturate(rounded.astype(np.int64) + y.zero_point, y_type))
+        return (np.concatenate(parts, axis=attributes.axis),)
+
+    def cases(self) -> Iterator[Case]:
+        """Channels, rows, batches; two and three operands."""
+        yield self._case("channels", ConcatAttributes(3), (1, 3, 4, 5), (1, 3, 4, 2))
+        yield self._case("rows", ConcatAttributes(1), (2, 3, 4), (2, 1, 4), (2, 2, 4))
+        yield self._case("batches", ConcatAttributes(0), (1, 7), (2, 7))
+
+
+class Split(Movement):
+    """A tensor cut into parts along a dimension."""
+
+    name = "split"
+    Attributes = SplitAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """One for each size; the sizes add up to the operand's extent."""
+        axis, shape = attributes.axis, inputs[0]
+        if axis not in range(len(shape)) or sum(attributes.sizes) != shape[axis]:
+            raise self._refuse(attributes, shape)
+        return [(*shape[:axis], size, *shape[axis + 1 :]) for size in attributes.sizes]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """Copies of the parts."""
+        ends = np.cumsum(attributes.sizes)[:-1]
+        parts = np.split(np.asarray(inputs[0]), ends, axis=attributes.axis)
+        return tuple(np.ascontiguousarray(part) for part in parts)
+
+    def cases(self) -> Iterator[Case]:
+        """Equal and unequal parts."""
+        yield self._case("halves", SplitAttributes(3, (3, 3)), (1, 2, 4, 6))
+        yield self._case("unequal", SplitAttributes(1, (1, 4, 2)), (2, 7, 3))
+        yield self._case("one", SplitAttributes(0, (2,)), (2, 3))
+
+
+class Slice(Movement):
+    """A box cut out of a tensor."""
+
+    name = "slice"
+    Attributes = SliceAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The box's size; it lies inside the operand."""
+        begin, size, shape = attributes.begin, attributes.size, inputs[0]
+        inside = len(begin) == len(size) == len(shape) and all(
+            start >= 0 and extent >= 0 and start + extent <= limit
+            for start, extent, limit in zip(begin, size, shape, strict=True)
+        )
+        if not inside:
+            raise self._refuse(attributes, shape)
+        return [size]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy of the box."""
+        box = tuple(
+            slice(begin, begin + size)
+            for begin, size in zip(attributes.begin, attributes.size, strict=True)
+        )
+        return (np.ascontiguousarray(np.asarray(inputs[0])[box]),)
+
+    def cases(self) -> Iterator[Case]:
+        """Inside, at the border, everything."""
+        yield self._case("inside", SliceAttributes((0, 1, 1, 2), (2, 2, 3, 1)), (2, 4, 5, 3))
+        yield self._case("border", SliceAttributes((1, 3), (2, 4)), (3, 7))
+        yield self._case("all", SliceAttributes((0, 0), (3, 7)), (3, 7))
+
+
+class StridedSlice(Movement):
+    """Every stride-th element of a box; a negative stride runs backwards."""
+
+    name = "strided_slice"
+    Attributes = StridedSliceAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """How many indices each dimension's range has."""
+        shape, ranges = inputs[0], self._ranges(attributes)
+        inside = len(ranges) == len(shape) and all(
+            not indices or (min(indices) >= 0 and max(indices) < limit)
+            for indices, limit in zip(ranges, shape, strict=True)
+        )
+        if not inside:
+            raise self._refuse(attributes, shape)
+        return [tuple(len(indices) for indices in ranges)]
+
+    def _ranges(self, attributes: Any) -> list[range]:
+        bounds = (attributes.begin, attributes.end, attributes.stride)
+        if 0 in attributes.stride or len({len(values) for values in bounds}) > 1:
+            raise ModelError(f"strided_slice cannot apply {attributes}")
+        return [range(*values) for values in zip(*bounds, strict=True)]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy of the elements."""
+        x = np.asarray(inputs[0])
+        if not x.shape:
+            return (x.copy(),)
+        return (np.ascontiguousarray(x[np.ix_(*self._ranges(attributes))]),)
+
+    def cases(self) -> Iterator[Case]:
+        """Steps of one, of two and backwards."""
+        plain = StridedSliceAttributes((0, 1, 0), (2, 4, 3), (1, 1, 1))
+        yield self._case("plain", plain, (2, 5, 3))
+        yield self._case("step", StridedSliceAttributes((1, 0), (7, 5), (2, 3)), (7, 5))
+        yield self._case("backwards", StridedSliceAttributes((6, 3), (0, -1), (-2, -1)), (7, 5))
+
+
+class Pad(Movement):
+    """A tensor with a border of one value."""
+
+    name = "pad"
+    Attributes = PadAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Extents grow by what is added."""
+        shape = inputs[0]
+        if (
+            len(attributes.paddings) != len(shape)
+            or min(map(min, attributes.paddings), default=0) < 0
+        ):
+            raise self._refuse(attributes, shape)
+        return [
+            tuple(
+                before + extent + behind
+                for extent, (before, behind) in zip(shape, attributes.paddings, strict=True)
+            )
+        ]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """The border holds the value."""
+        x = np.asarray(inputs[0])
+        value = x.dtype.type(attributes.value)
+        return (np.pad(x, attributes.paddings, constant_values=value) if x.shape else x.copy(),)
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """The border holds what stands for the value: the zero point for 0."""
+        y_type = call.outputs[0]
+        y = per_tensor(y_type)
+        stored = saturate(round_away(np.float64(attributes.value) / y.scale) + y.zero_point, y_type)
+        x = np.asarray(inputs[0])
+        return (np.pad(x, attributes.paddings, constant_values=stored) if x.shape else x.copy(),)
+
+    def cases(self) -> Iterator[Case]:
+        """Unequal borders; borders of zero and of another value."""
+        paddings = ((0, 0), (1, 2), (3, 0), (0, 0))
+        yield self._case("zero", PadAttributes(paddings), (1, 3, 4, 2))
+        yield self._case("all", PadAttributes(((1, 1), (0, 2))), (3, 4))
+        operands = (Operand((1, 3, 4, 2)),)
+        yield Case("value", PadAttributes(paddings, -1.5), operands, (DType.FLOAT32,))
+
+
+class MirrorPad(Movement):
+    """A tensor continued as its own mirror image."""
+
+    name = "mirror_pad"
+    Attributes = MirrorPadAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """Extents grow by what is added, which may not exceed what there is to mirror."""
+        shape = inputs[0]
+        spare = 1 if attributes.mode is MirrorMode.REFLECT else 0
+        fits = len(attributes.paddings) == len(shape) and all(
+            min(pair) >= 0 and max(pair) <= max(extent - spare, 0)
+            for extent, pair in zip(shape, attributes.paddings, strict=True)
+        )
+        if not fits:
+            raise self._refuse(attributes, shape)
+        return [
+            tuple(
+                before + extent + behind
+                for extent, (before, behind) in zip(shape, attributes.paddings, strict=True)
+            )
+        ]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy with its mirror images around it."""
+        return (np.pad(np.asarray(inputs[0]), attributes.paddings, attributes.mode.value),)
+
+    def cases(self) -> Iterator[Case]:
+        """Both modes, unequal borders."""
+        for mode in MirrorMode:
+            attributes = MirrorPadAttributes(((0, 0), (2, 1), (1, 3), (0, 0)), mode)
+            yield self._case(mode.value, attributes, (1, 4, 5, 2))
+
+
+class Pack(Movement):
+    """Tensors of one shape stacked along a new dimension."""
+
+    name = "pack"
+    Attributes = PackAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """The operands' shape with their number inserted."""
+        axis, first = attributes.axis, inputs[0]
+        if axis not in range(len(first) + 1) or any(shape != first for shape in inputs):
+            raise ModelError(f"pack cannot stack shapes {list(inputs)} along axis {axis}")
+        return [(*first[:axis], len(inputs), *first[axis:])]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """A copy of all."""
+        return (np.stack([np.asarray(x) for x in inputs], axis=attributes.axis),)
+
+    def cases(self) -> Iterator[Case]:
+        """The first, a middle and the last dimension."""
+        for axis in (0, 1, 2):
+            yield self._case(f"axis{axis}", PackAttributes(axis), (3, 4), (3, 4))
+
+
+class Unpack(Movement):
+    """A tensor taken apart along a dimension, which vanishes."""
+
+    name = "unpack"
+    Attributes = PackAttributes
+
+    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+        """As many outputs as the dimension's extent."""
+        axis, shape = attributes.axis, inputs[0]
+        if axis not in range(len(shape)):
+            raise self._refuse(attributes, shape)
+        return [(*shape[:axis], *shape[axis + 1 :])] * shape[axis]
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """Copies of the parts."""
+        x = np.moveaxis(np.asarray(inputs[0]), attributes.axis, 0)
+        return tuple(np.ascontiguousarray(part) for part in x)
+
+    def cases(self) -> Iterator[Case]:
+        """The first and the last dimension."""
+        for axis in (0, 2):
+            yield self._case(f"axis{axis}", PackAttributes(axis), (3, 4, 2))
+
+
+OPERATORS = (
+    Reshape(),
+    Transpose(),
+    Concat(),
+    Split(),
+    Slice(),
+    StridedSlice(),
+    Pad(),
+    MirrorPad(),
+    Pack(),
+    Unpack(),
+)

@@ -1,0 +1,123 @@
+"""Elementary functions of one argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from budget.graph.types import Array, DType
+from budget.ops.elementwise import Elementwise
+from budget.ops.operator import Case, NoAttributes, Operand
+
+_POSITIVE = (0.03125, 0.5, 1.0, 1.5, 2.0, 3.75, 10.0, 100.0, 0.25, 7.0, 42.0, 0.001)
+
+
+class Unary(Elementwise):
+    """Base: a function of every element by itself."""
+
+    operand_count = 1
+    overwrites = (0,)
+    # TensorFlow's profiler counts nothing for most functions of one argument
+    flops_per_element = 0
+
+    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
+        """The function in the operand's own type."""
+        x = np.asarray(inputs[0])
+        with np.errstate(all="ignore"):
+            return (np.asarray(self.apply(attributes, x)).astype(x.dtype),)
+
+    def apply(self, attributes: Any, x: Any) -> Any:
+        """The function on real numbers."""
+        raise NotImplementedError
+
+    def cases(self) -> Iterator[Case]:
+        """An odd number of elements; batch above 1."""
+        for label, shape in {"odd": (1, 3, 5, 7), "batch": (4, 9)}.items():
+            yield Case(label, NoAttributes(), (Operand(shape),), (DType.FLOAT32,))
+
+
+class _Mathematics(Unary):
+    function: ClassVar[Callable[..., Any]]
+    positive: ClassVar[bool] = False
+
+    def apply(self, attributes: Any, x: Any) -> Any:
+        return type(self).function(x)
+
+    def cases(self) -> Iterator[Case]:
+        """Any arguments, or only positive ones where there is no other result."""
+        if not self.positive:
+            yield from super().cases()
+            return
+        operand = Operand((1, 3, 4), is_constant=True, values=_POSITIVE)
+        yield Case("positive", NoAttributes(), (operand,), (DType.FLOAT32,))
+
+
+class Exp(_Mathematics):
+    """y = e^x."""
+
+    name = "exp"
+    function = np.exp
+
+
+class Log(_Mathematics):
+    """y = ln x."""
+
+    name = "log"
+    flops_per_element = 1
+    function = np.log
+    positive = True
+
+
+class Sqrt(_Mathematics):
+    """y = √x."""
+
+    name = "sqrt"
+    function = np.sqrt
+    positive = True
+
+
+class Rsqrt(_Mathematics):
+    """y = 1 / √x."""
+
+    name = "rsqrt"
+    flops_per_element = 2
+    positive = True
+
+    def apply(self, attributes: Any, x: Any) -> Any:
+        """1 / √x."""
+        return x.dtype.type(1) / np.sqrt(x)
+
+
+class Square(_Mathematics):
+    """y = x²."""
+
+    name = "square"
+    flops_per_element = 1
+    function = np.square
+
+
+class Abs(_Mathematics):
+    """y = |x|."""
+
+    name = "abs"
+    function = np.abs
+
+
+class Neg(_Mathematics):
+    """y = -x."""
+
+    name = "neg"
+    flops_per_element = 1
+    function = np.negative
+
+
+class Floor(_Mathematics):
+    """The largest integer that is not above x."""
+
+    name = "floor"
+    function = np.floor
+
+
+OPERATORS = (Exp(), Log(), Sqrt(), Rsqrt(), Square(), Abs(), Neg(), Floor())

@@ -1,0 +1,122 @@
+"""What integer kernels share: scales as numbers, saturation, tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.errors import ModelError
+from budget.graph.types import Array, TensorType
+from budget.ops.fixed_point import Int64s, storage_range
+from budget.ops.operator import QuantizedCall
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PerTensor:
+    """One scale and zero point for a whole tensor.
+
+    Attributes:
+        scale: the float32 scale, as a double.
+        zero_point: stored value of real zero.
+    """
+
+    scale: float
+    zero_point: int
+
+    @property
+    def scale32(self) -> np.float32:
+        """The scale for arithmetic that TFLite does in float32."""
+        return np.float32(self.scale)
+
+
+def per_tensor(type: TensorType) -> PerTensor:
+    """The quantisation of a tensor that has one scale.
+
+    Raises:
+        ModelError: it has none, or one for each channel.
+    """
+    if type.quant is None:
+        raise ModelError(f"a tensor of {type.dtype.value} has no quantisation")
+    if len(type.quant.scale) != 1:
+        raise ModelError("an activation has a scale for each channel; one for all is needed")
+    return PerTensor(float(type.quant.scale[0]), int(type.quant.zero_point[0]))
+
+
+def types_of(call: QuantizedCall) -> tuple[list[TensorType], tuple[TensorType, ...]]:
+    """Types of the operands that are present, and of the outputs."""
+    return [type for type in call.inputs if type is not None], call.outputs
+
+
+def saturate(x: Any, type: TensorType, low: int | None = None, high: int | None = None) -> Array:
+    """Numbers clipped to a range (all of the type's if not given), in the type's element type."""
+    smallest, largest = storage_range(type.dtype)
+    bounds = (smallest if low is None else low, largest if high is None else high)
+    return np.clip(x, *bounds).astype(type.dtype.numpy)
+
+
+def round_away(x: NDArray[Any]) -> NDArray[Any]:
+    """To the nearest integer, halves away from zero, as C's round does."""
+    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+
+
+def table_of(
+    function: Callable[[Floats], Floats], x_type: TensorType, y_type: TensorType
+) -> NDArray[Any]:
+    """The 256 results of a function of 8-bit numbers, smallest argument first.
+
+    Source: LUTPopulateInt8 in tensorflow/lite/kernels/internal/common.h; float32 throughout.
+    """
+    x, y = per_tensor(x_type), per_tensor(y_type)
+    low, high = storage_range(x_type.dtype)
+    stored = np.arange(low, high + 1)
+    real = x.scale32 * (stored - x.zero_point).astype(np.float32)
+    rescaled = round_away(function(real) * (np.float32(1) / y.scale32))
+    return saturate(rescaled + np.float32(y.zero_point), y_type)
+
+
+def look_up(x: Any, table: NDArray[Any], type: TensorType) -> Array:
+    """Elements of a table that starts at the type's smallest value."""
+    low, _ = storage_range(type.dtype)
+    return np.asarray(table[np.asarray(x).astype(np.int64) - low])
+
+
+def interpolation_table(
+    function: Callable[[float], float], low: float, high: float, out_low: float, out_high: float
+) -> Int64s:
+    """513 samples of a function for `interpolate`, corrected for the error between them.
+
+    Source: gen_lut in tensorflow/lite/kernels/internal/common.h.
+    """
+    step = (high - low) / 512
+    gain = 65536 / (out_high - out_low)
+    values = [function(low + index * step) * gain for index in range(512)] + [function(high) * gain]
+    table = []
+    for index in range(512):
+        sample = _round(values[index])
+        middle_line = _round((values[index + 1] + sample) / 2)
+        middle = _round(function(low + index * step + step / 2) * gain)
+        table.append(sample - _round((middle_line - middle) / 2))
+    table.append(_round(values[512]))
+    return np.clip(np.array(table, np.int64), -32768, 32767)
+
+
+def interpolate(x: Any, table: Int64s) -> Int64s:
+    """A function of 16-bit numbers, from 512 straight pieces.
+
+    Source: LUTLookup in tensorflow/lite/kernels/internal/common.h.
+    """
+    stored = np.asarray(x).astype(np.int64)
+    index = 256 + (stored >> 7)
+    slope = table[index + 1] - table[index]
+    return np.asarray(table[index] + ((slope * (stored & 0x7F) + 64) >> 7))
+
+
+def _round(x: float) -> int:
+    return int(math.copysign(math.floor(abs(x) + 0.5), x))
