@@ -117,8 +117,8 @@ ENUMS: dict[str, tuple[str, ...]] = {
 """Names of enumerated values by their number; all are stored in a byte but the last (32 bits)."""
 
 _SCALARS = {
-    "bool": ("?", 1), "i8": ("b", 1), "u8": ("B", 1), "i32": ("i", 4), "u32": ("I", 4),
-    "i64": ("q", 8), "u64": ("Q", 8), "f32": ("f", 4),
+    "bool": ("?", 1), "i8": ("b", 1), "u8": ("B", 1), "u16": ("H", 2), "i32": ("i", 4),
+    "u32": ("I", 4), "i64": ("q", 8), "u64": ("Q", 8), "f32": ("f", 4),
 }  # fmt: skip
 
 
@@ -218,6 +218,9 @@ _TABLES: dict[str, str] = {
         "format:i8 dense_size:i32 array_segments_type:u8 array_segments:union "
         "array_indices_type:u8 array_indices:union"
     ),
+    "Int32Vector": "values:[i32]",
+    "Uint16Vector": "values:[u16]",
+    "Uint8Vector": "values:[u8]",
     "VariantSubType": "shape:[i32] type:TensorType has_rank:bool",
     "Operator": (
         "opcode_index:u32 inputs:[i32] outputs:[i32] builtin_options_type:u8 "

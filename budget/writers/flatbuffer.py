@@ -11,21 +11,15 @@ import numpy as np
 from budget.formats.tflite_schema import ENUMS, FILE_IDENTIFIER, Field, fields_of
 
 _BUFFER_ALIGNMENT = 16  # bytes; schema.fbs: Buffer.data (force_align: 16)
-_NUMPY_CODES = {"?": "?", "b": "<i1", "B": "<u1", "i": "<i4", "I": "<u4", "q": "<i8", "f": "<f4"}
-
-
-class Union(tuple[str, Mapping[str, Any]]):
-    """A table of a type that the file names beside it: (table name, field values)."""
-
-    __slots__ = ()
+_NUMPY_CODES = {"?": "?", "b": "<i1", "B": "<u1", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "f": "<f4"}
 
 
 def encode_model(model: Mapping[str, Any]) -> bytes:
     """The file of a ``Model`` table given as nested mappings with the schema's field names.
 
     Vectors of numbers may be sequences or numpy arrays, vectors of bytes also bytes-like; an
-    enumerated value may be a name or a number; fields left out keep their default. Tables under
-    `Union` values are written by the name they carry.
+    enumerated value may be a name or a number; fields left out keep their default. Tables in
+    a union are pairs of table name and values.
     """
     size_bytes = sum(len(buffer.get("data", b"")) for buffer in model.get("buffers", ()))
     builder = flatbuffers.Builder(size_bytes + size_bytes // 64 + 4096)
@@ -74,7 +68,7 @@ def _offset(builder: Any, table: str, field: Field, value: Any) -> int:
             return _offsets(builder, [builder.CreateString(text) for text in value])
         case "tables":
             return _offsets(builder, [_table(builder, field.table, item) for item in value])
-        case "table" if isinstance(value, Union):
+        case "table" if isinstance(value, tuple):
             return _table(builder, value[0], value[1])
         case "table":
             return _table(builder, field.table, value)

@@ -65,8 +65,6 @@ def _encode_canonical(graph: Graph) -> bytes:
 def _model(
     graph: Graph, tensors: Sequence[Tensor], operators: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    from budget.writers.flatbuffer import Union
-
     index = {tensor.name: position for position, tensor in enumerate(tensors)}
     index[ABSENT] = -1
     codes: dict[tuple[str, int], int] = {}
@@ -81,7 +79,7 @@ def _model(
         table = operator["options_table"]
         if table:
             entry["builtin_options_type"] = option_number(table)
-            entry["builtin_options"] = Union((table, operator["options"]))
+            entry["builtin_options"] = (table, operator["options"])
         written.append(entry)
     buffers: list[dict[str, Any]] = [{}]  # buffer 0 stands for "no data"
     return {

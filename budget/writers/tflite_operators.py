@@ -144,17 +144,28 @@ def _window(
 
 
 def _bias(t: Translation, node: Node) -> tuple[str, ...]:
-    """The bias as zero or one operands; quantised kernels refuse to run without one."""
+    """The bias as zero or one operands; convolutions refuse to run without one."""
     if len(node.inputs) > 2 and node.inputs[2] != ABSENT:
         return (node.inputs[2],)
     x, weights = t.type(node.inputs[0]), t.type(node.inputs[1])
     if x.quant is None or weights.quant is None or not x.dtype.is_integer:
-        return ()
+        channels = t.type(node.outputs[0]).shape[-1]
+        return (t.constant(f"{node.outputs[0]}/bias", np.zeros(channels, x.dtype.numpy)),)
     scale = x.quant.scale[0] * weights.quant.scale
     quant = QuantParams(scale, np.zeros(scale.shape, np.int64), None if len(scale) == 1 else 0)
     dtype = np.int64 if x.dtype is DType.INT16 else np.int32
     channels = t.type(node.outputs[0]).shape[-1]
     return (t.constant(f"{node.outputs[0]}/bias", np.zeros(channels, dtype), quant),)
+
+
+def _bias_type(t: Translation, node: Node) -> dict[str, str]:
+    """The option by which kernels for 16-bit activations learn that the bias has 32 bits."""
+    has_bias = len(node.inputs) > 2 and node.inputs[2] != ABSENT
+    if not has_bias or t.type(node.inputs[0]).dtype is not DType.INT16:
+        return {}
+    if t.type(node.inputs[2]).dtype is not DType.INT32:
+        return {}
+    return {"quantized_bias_type": DType.INT32.value}
 
 
 def _convolution(t: Translation, node: Node) -> None:
@@ -171,6 +182,7 @@ def _convolution(t: Translation, node: Node) -> None:
     }
     inputs = (x, node.inputs[1], *_bias(t, node))
     if node.op == "conv_2d":
+        options.update(_bias_type(t, node))
         t.emit("CONV_2D", inputs, node.outputs, "Conv2DOptions", **options)
         return
     options["depth_multiplier"] = weights[3] // t.type(node.inputs[0]).shape[3]
@@ -198,6 +210,7 @@ def _transpose_convolution(t: Translation, node: Node) -> None:
         (shape, node.inputs[1], node.inputs[0], *bias),
         node.outputs,
         "TransposeConvOptions",
+        **_bias_type(t, node),
         padding=padding,
         stride_h=a.stride[0],
         stride_w=a.stride[1],
@@ -212,6 +225,7 @@ def _fully_connected(t: Translation, node: Node) -> None:
         inputs,
         node.outputs,
         "FullyConnectedOptions",
+        **_bias_type(t, node),
         fused_activation_function=_activation(node.attributes.activation),
         keep_num_dims=node.attributes.keep_dimensions,
     )

@@ -27,6 +27,7 @@ _BY_WIDTH: dict[str, tuple[int, int]] = {
     "STRIDED_SLICE": (2, 4), "SUB": (2, 5), "SUM": (2, 2), "TANH": (2, 3), "TRANSPOSE": (2, 5),
     "TRANSPOSE_CONV": (2, 2), "UNPACK": (2, 4),
 }  # fmt: skip
+_WITH_BIAS_TYPE = {"CONV_2D": 8, "FULLY_CONNECTED": 11, "TRANSPOSE_CONV": 5}
 _RESIZES = ("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR")
 
 
@@ -51,6 +52,8 @@ def _by_options(
     builtin: str, inputs: Sequence[TensorType | None], options: Mapping[str, Any], is_16_bit: bool
 ) -> int:
     first = inputs[0] if inputs else None
+    if "quantized_bias_type" in options:
+        return _WITH_BIAS_TYPE[builtin]
     if builtin == "CONV_2D":
         weights = inputs[1]
         assert first is not None and weights is not None
