@@ -1,1 +1,24 @@
-"""The command line."""
+"""The command line: one module per command, each body loads, calls the API once, reports."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Runs the command line and turns every `BudgetError` into a message and an exit status."""
+    from budget.cli.app import app
+    from budget.errors import BudgetError
+
+    try:
+        app()
+    except BudgetError as error:
+        from budget.report.errors import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # the reader of our output has gone (`budget … | head`): nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

@@ -1,0 +1,64 @@
+"""`budget check`: the verdict."""
+
+from __future__ import annotations
+
+import typer
+
+from budget.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the application."""
+    app.command(epilog=_EXAMPLES)(check)
+
+
+_EXAMPLES = (
+    "Examples:  budget check zoo:hotword --device efm32pg12 --rate 1/s --source indoor-light "
+    "--area 10cm2  ·  budget check model.tflite --device stm32l4r5 --deadline 50ms --json  ·  "
+    "budget check zoo:inception_v1 --device dsp-20pj --rate 1/s --source outdoor-light --area 3cm2"
+)
+
+
+def check(
+    model: options.ModelArgument,
+    device: options.DeviceOption,
+    runtime: options.RuntimeOption = None,
+    clock: options.ClockOption = None,
+    voltage: options.VoltageOption = None,
+    rate: options.RateOption = None,
+    deadline: options.DeadlineOption = None,
+    source: options.SourceOption = None,
+    area: options.AreaOption = None,
+    precision: options.PrecisionOption = None,
+    as_is: options.AsIsOption = False,
+    inputs: options.InputsOption = None,
+    outputs: options.OutputsOption = None,
+    input_shape: options.InputShapeOption = None,
+    explain: options.ExplainOption = False,
+    json: options.JsonOption = False,
+) -> None:
+    """Decide whether MODEL runs on a device: every constraint, its margin, and what would help.
+
+    Exit status: 0 fits, 1 does not fit, 6 too close to call; 2 to 5 are errors.
+    """
+    from budget.api.check import check as run
+    from budget.report.check import report_check
+
+    result = run(
+        model,
+        device=device,
+        runtime=runtime,
+        clock_hz=options.quantity("--clock", "frequency", clock),
+        voltage_v=options.quantity("--voltage", "voltage", voltage),
+        rate_hz=options.quantity("--rate", "rate", rate),
+        deadline_s=options.quantity("--deadline", "time", deadline),
+        source=source,
+        area_m2=options.quantity("--area", "area", area),
+        precision=precision,
+        as_is=as_is,
+        inputs=options.names(inputs),
+        outputs=options.names(outputs),
+        input_shapes=options.shapes(input_shape),
+    )
+    report_check(result, explain=explain, json=json)
+    raise typer.Exit(result.verdict.exit_code)

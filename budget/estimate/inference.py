@@ -1,0 +1,265 @@
+"""Cycles, latency, energy, flash and RAM of one inference of a program on a device.
+
+    cycles  = inference + Σ steps (layer + outputs · output + MACs · mac[kind])   times the residual
+    latency = cycles / clock
+    energy  = power while running · latency, or on an engine Σ MACs · energy per MAC
+    flash   = weights + code base + operator types · operator + steps · step
+    RAM     = arena + base + steps · step + tensors · tensor + channels · channel + stack
+
+The coefficients are figures of the runtime's and device's profiles; their intervals, and the
+spread of the runtime's residuals, become the interval of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from budget.errors import ProfileError
+from budget.hardware.figure import Figure, Quantity, exact, total
+from budget.hardware.profiles import Device, Runtime, StepCycles
+from budget.plan.program import Program, Step
+
+_KINDS = {
+    "depthwise_conv_2d": "depthwise",
+    "fully_connected": "fully_connected",
+    "batch_matmul": "fully_connected",
+}
+
+
+@dataclass(frozen=True)
+class LayerEstimate:
+    """One step's part in the whole.
+
+    Attributes:
+        step: of the program.
+        cycles: None on an engine that only counts joules.
+        latency: None where the device has no time.
+        energy: of this step; None where it is not known.
+        share_ratio: of the inference's cycles (of its energy on an engine).
+        live_bytes: RAM alive while the step runs.
+    """
+
+    step: Step
+    cycles: Quantity | None
+    latency: Quantity | None
+    energy: Quantity | None
+    share_ratio: float
+    live_bytes: int
+
+
+@dataclass(frozen=True)
+class InferenceEstimate:
+    """What one inference takes.
+
+    Attributes:
+        clock_hz: core clock; None for an engine without one.
+        voltage_v: supply; None where the profile has none.
+        cycles: None on an engine.
+        latency: None where the device has no time.
+        power: while it runs; None where only an energy per MAC is known.
+        energy: at ``boundary``.
+        boundary: what the energy includes: ``datapath``, ``core`` or ``board``.
+        flash: need; None where the runtime's code is not known.
+        ram: need; None on a device without RAM of its own.
+        layers: one for each step that runs.
+        notes: what was borrowed or left out.
+    """
+
+    clock_hz: float | None
+    voltage_v: float | None
+    cycles: Quantity | None
+    latency: Quantity | None
+    power: Quantity | None
+    energy: Quantity
+    boundary: str
+    flash: Quantity
+    ram: Quantity
+    layers: tuple[LayerEstimate, ...]
+    notes: tuple[str, ...] = ()
+
+
+def estimate_inference(
+    program: Program,
+    device: Device,
+    runtime: Runtime,
+    *,
+    clock_hz: float | None = None,
+    voltage_v: float | None = None,
+) -> InferenceEstimate:
+    """Estimates one inference.
+
+    Args:
+        program: planned for this runtime.
+        device: a microcontroller or a compute engine.
+        runtime: its kernels are priced for the device's core; not used on an engine.
+        clock_hz: default: the device's highest.
+        voltage_v: default: the profile's.
+
+    Raises:
+        ProfileError: clock or voltage out of range, or a runtime that does not know the core.
+    """
+    live = live_bytes_by_step(program)
+    flash = flash_need(program, runtime)
+    ram = ram_need(program, runtime)
+    if device.category == "engine":
+        return _on_engine(program, device, flash, ram, live)
+    if device.max_hz is None:
+        raise ProfileError(
+            "a microcontroller needs a clock", where=device.id, hint="add clock.max_hz"
+        )
+    clock = device.max_hz if clock_hz is None else clock_hz
+    power = device.power_w(clock_hz, voltage_v)
+    table = runtime.on(device.core)
+    per_step = {step.index: step_cycles(step, program, table) for step in program.steps}
+    cycles = total([table.inference, *per_step.values()], "cycles")
+    residual = runtime.residual_ratio
+    if residual is not None:
+        cycles = (cycles * residual.quantity).as_unit("cycles")
+    latency = (cycles / clock).as_unit("s")
+    energy = (latency * power).as_unit("J")
+    whole = float(cycles.value) or 1.0
+    layers = tuple(
+        LayerEstimate(
+            step,
+            per_step[step.index],
+            (per_step[step.index] / clock).as_unit("s"),
+            (per_step[step.index] / clock * power).as_unit("J"),
+            float(per_step[step.index].value) / whole,
+            live[step.index],
+        )
+        for step in program.steps
+        if step.kernel
+    )
+    voltage = voltage_v or (device.supply.voltage_v.value if device.supply else None)
+    return InferenceEstimate(
+        clock, voltage, cycles, latency, power, energy, device.boundary, flash, ram, layers,
+        _borrowed(runtime, device),
+    )  # fmt: skip
+
+
+def step_cycles(step: Step, program: Program, table: StepCycles) -> Quantity:
+    """Cycles of one step on the core that ``table`` is for; exactly zero for a view."""
+    if not step.kernel:
+        return exact(0.0, "cycles")
+    out = program.types[step.node.outputs[0]]
+    return table.step(
+        operator_kind(step, program),
+        macs=step.cost.macs,
+        outputs=out.element_count,
+        flops=step.cost.flops,
+        is_float=out.dtype.is_float,
+    )
+
+
+def operator_kind(step: Step, program: Program) -> str:
+    """Which of a runtime's prices a step falls under."""
+    op = step.node.op
+    if op in _KINDS:
+        return _KINDS[op]
+    if op in {"conv_2d", "transpose_conv_2d"}:
+        kernel = program.types[step.node.inputs[1]].shape[1:3]
+        return "pointwise" if kernel == (1, 1) else "conv"
+    return "other"
+
+
+def live_bytes_by_step(program: Program) -> list[int]:
+    """RAM alive during each step: buffers written before or in it and read in it or later."""
+    count = len(program.steps)
+    change = [0] * (count + 2)
+    for buffer in program.buffers.values():
+        first, last = max(buffer.first_step, 0), min(buffer.last_step, count - 1)
+        if first <= last:
+            change[first] += buffer.size_bytes
+            change[last + 1] -= buffer.size_bytes
+    live, result = 0, []
+    for index in range(count):
+        live += change[index]
+        result.append(live)
+    return result
+
+
+def flash_need(program: Program, runtime: Runtime) -> Quantity:
+    """Weights, and the runtime's code where its profile knows it. [bytes]"""
+    running = [step for step in program.steps if step.kernel]
+    types = len({step.node.op for step in running})
+    code = runtime.code
+    parts: Mapping[Figure | None, int] = {
+        code.base_bytes: 1,
+        code.operator_bytes: types,
+        code.step_bytes: len(running),
+    }
+    return _sum_bytes(program.weight_bytes, parts)
+
+
+def ram_need(program: Program, runtime: Runtime) -> Quantity:
+    """Arena, the runtime's structures where the arena does not hold them, and stack. [bytes]"""
+    overhead = runtime.ram
+    if program.persistent_bytes:
+        # the plan counted the runtime's structures one by one
+        return _sum_bytes(program.arena_bytes, {overhead.stack_bytes: 1})
+    running = [step for step in program.steps if step.kernel]
+    channels = sum(
+        program.types[step.node.outputs[0]].shape[-1]
+        for step in running
+        if operator_kind(step, program) in {"conv", "pointwise", "depthwise"}
+    )
+    parts = {
+        overhead.base_bytes: 1,
+        overhead.step_bytes: len(running),
+        overhead.tensor_bytes: len(program.types),
+        overhead.channel_bytes: channels,
+        overhead.stack_bytes: 1,
+    }
+    return _sum_bytes(program.arena_bytes, parts)
+
+
+def _sum_bytes(counted: int, parts: Mapping[Figure | None, int]) -> Quantity:
+    quantities = [f.quantity * times for f, times in parts.items() if f is not None]
+    return total([exact(float(counted), "bytes"), *quantities], "bytes")
+
+
+def _on_engine(
+    program: Program, device: Device, flash: Quantity, ram: Quantity, live: list[int]
+) -> InferenceEstimate:
+    """An engine counts joules per MAC, and seconds where its throughput is known."""
+    energies = {
+        step.index: (device.mac_energy_j(operator_kind(step, program)) * step.cost.macs).as_unit(
+            "J"
+        )
+        for step in program.steps
+        if step.kernel
+    }
+    energy = total(energies.values(), "J")
+    macs_per_s = device.engine.macs_per_s if device.engine else None
+    latency = None
+    if macs_per_s is not None:
+        latency = (program.cost.macs / macs_per_s.quantity).as_unit("s")
+    whole = float(energy.value) or 1.0
+    layers = tuple(
+        LayerEstimate(
+            step,
+            None,
+            None if macs_per_s is None else (step.cost.macs / macs_per_s.quantity).as_unit("s"),
+            energies[step.index],
+            float(energies[step.index].value) / whole,
+            live[step.index],
+        )
+        for step in program.steps
+        if step.kernel
+    )
+    notes = ("energy counts multiply-accumulates only: the device is a compute engine",)
+    return InferenceEstimate(
+        None, None, None, latency, None, energy, device.boundary, flash, ram, layers, notes
+    )
+
+
+def _borrowed(runtime: Runtime, device: Device) -> tuple[str, ...]:
+    table = runtime.cycles.get(device.core)
+    if table is None:
+        return (
+            f"{runtime.id} has no figures of its own for {device.core}: its general ones are used",
+        )
+    if table.like:
+        return (f"{runtime.id} on {device.core} borrows from {table.like}, with a wider interval",)
+    return ()

@@ -1,0 +1,34 @@
+"""Where output goes: tables and JSON to standard output, notes and progress to standard error."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from rich.console import Console
+
+
+@cache
+def out_console() -> Console:
+    """Standard output; colour and width follow the terminal, NO_COLOR and COLUMNS."""
+    return Console(highlight=False)
+
+
+@cache
+def err_console() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """One JSON document, as plain text, never wrapped or coloured."""
+    out_console().out(json.dumps(document, indent=2, allow_nan=False), highlight=False)
+
+
+def print_notes(notes: tuple[str, ...]) -> None:
+    """Assumptions the user must know, on standard error."""
+    from rich.markup import escape
+
+    for note in notes:
+        err_console().print(f"[dim]note:[/] {escape(note)}", soft_wrap=True)

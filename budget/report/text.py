@@ -1,0 +1,85 @@
+"""Quantities, statuses and bars as text."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from budget import units
+from budget.hardware.figure import Kind, Quantity
+from budget.verdict import Status, Verdict
+
+STATUS_STYLE = {
+    Status.PASS: "green",
+    Status.FAIL: "bold red",
+    Status.UNSURE: "yellow",
+    Status.NOT_JUDGED: "dim",
+}
+VERDICT_STYLE = {
+    Verdict.FITS: "bold green",
+    Verdict.DOES_NOT_FIT: "bold red",
+    Verdict.TOO_CLOSE: "bold yellow",
+}
+VERDICT_TEXT = {
+    Verdict.FITS: "fits",
+    Verdict.DOES_NOT_FIT: "does not fit",
+    Verdict.TOO_CLOSE: "too close to call",
+}
+
+
+def middle(quantity: Quantity | None) -> str:
+    """``8.3 mW``; a dash where it is not known."""
+    if quantity is None:
+        return "–"
+    return units.format(float(quantity.value), quantity.unit)
+
+
+def interval(quantity: Quantity | None) -> str:
+    """``8.3 mW (6.6–19)``: the middle and the 90 % interval; only the middle if exact."""
+    if quantity is None:
+        return "–"
+    value = middle(quantity)
+    low, high = float(quantity.low), float(quantity.high)
+    if not low < high:
+        return value
+    low_text, high_text = (units.format(bound, quantity.unit) for bound in (low, high))
+    if low_text == high_text:
+        return value
+    low_number, _, low_unit = low_text.partition(" ")
+    high_number, _, high_unit = high_text.partition(" ")
+    unit = value.partition(" ")[2]
+    if low_unit == high_unit == unit:
+        return f"{value} ({low_number}–{high_number})"
+    if low_unit == high_unit:
+        return f"{value} ({low_number}–{high_text})"
+    return f"{value} ({low_text} – {high_text})"
+
+
+def margin(ratio: float | None) -> str:
+    """``3.9×``, ``0.26×``; a dash where it is not known."""
+    if ratio is None:
+        return "–"
+    return f"{units.format(ratio, '') if ratio >= 1 else f'{ratio:.2g}'}×"
+
+
+def kind_mark(quantity: Quantity | None) -> str:
+    """The weakest kind a quantity rests on, where it is weak enough to be told of."""
+    if quantity is None or quantity.kind < Kind.RECALLED:
+        return ""
+    return f" ({quantity.kind})"
+
+
+def count(number: int) -> str:
+    """``2,656,768``."""
+    return f"{number:,}"
+
+
+def bar(share_ratio: float, width: int = 8) -> str:
+    """A share as a bar of eighths of a character."""
+    eighths = round(max(0.0, min(1.0, share_ratio)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    return "█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
+
+
+def one_line(content: str) -> Text:
+    """Text that gives way, ending in an ellipsis, where a table has no room for all of it."""
+    return Text(content, no_wrap=True, overflow="ellipsis")
