@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,12 +25,12 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.requantize import (
-    accumulator_bits,
     has_operand,
     operand,
     operand_type,
     product_multipliers,
     rescale,
+    scaling_of,
     shifted,
 )
 from budget.ops.windows import Slide, pad, slides, tap_view, windows
@@ -57,23 +58,23 @@ class _Convolution(Operator):
 
     Attributes = ConvolutionAttributes
 
+    @abstractmethod
     def output_channels(self, x: TensorType, weights: TensorType) -> int:
         """Channels of the output.
 
         Raises:
             ModelError: input and weights do not go together.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def taps_per_output(self, weights: TensorType) -> int:
         """Multiplications for each output and each position of the window."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sums(
         self, x: NDArray[Any], weights: NDArray[Any], rows: Slide, columns: Slide
     ) -> NDArray[Any]:
         """Sums of products [n][out h][out w][out] over a padded image."""
-        raise NotImplementedError
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """[n][h][w][in] → [n][out h][out w][out].
@@ -131,8 +132,8 @@ class _Convolution(Operator):
             sums = sums + operand(inputs, 2).astype(np.float64)
         y_type = call.outputs[0]
         multipliers = product_multipliers(x_type, w_type, y_type)
-        bits = accumulator_bits(x_type, bias_type)
-        return (rescale(sums, multipliers, y_type, attributes.activation, sum_bits=bits),)
+        scaling = scaling_of(x_type, bias_type)
+        return (rescale(sums, multipliers, y_type, attributes.activation, scaling),)
 
 
 class Conv2D(_Convolution):

@@ -103,7 +103,8 @@ def multiply_reduced(x: ArrayLike, q: ArrayLike, shift: ArrayLike) -> Int64s:
 
 def shift_left_saturating(x: ArrayLike, exponent: int) -> Int64s:
     """X · 2^exponent, held within 32 bits (gemmlowp's SaturatingRoundingMultiplyByPOT)."""
-    return np.clip(np.asarray(x, np.int64) << exponent, _INT32_MIN, _INT32_MAX)
+    shifted: Int64s = np.clip(np.asarray(x, np.int64) << exponent, _INT32_MIN, _INT32_MAX)
+    return shifted
 
 
 def inverse_square_roots(x: ArrayLike) -> tuple[Int64s, Int64s]:

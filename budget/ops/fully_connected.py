@@ -23,15 +23,14 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.requantize import (
-    accumulator_bits,
+    Scaling,
     has_operand,
     operand,
     operand_type,
     product_multipliers,
-    quant_of,
     rescale,
+    scaling_of,
     shifted,
-    single_multiplier,
 )
 
 
@@ -112,18 +111,12 @@ class FullyConnected(Operator):
         bias_type = operand_type(call.inputs, 2) if has_operand(call.inputs, 2) else None
         if bias_type is not None:
             sums = sums + operand(inputs, 2).astype(np.float64)
-        has_one_scale = quant_of(w_type).axis is None
-        scale_of_product = single_multiplier if has_one_scale else product_multipliers
-        return (
-            rescale(
-                sums,
-                scale_of_product(x_type, w_type, y_type),
-                y_type,
-                attributes.activation,
-                sum_bits=accumulator_bits(x_type, bias_type),
-                is_rounded_once=call.rounding is Rounding.TFLITE,
-            ),
-        )
+        if call.rounding is Rounding.TFLITE:
+            scaling = Scaling.ONCE_ROUNDED
+        else:
+            scaling = scaling_of(x_type, bias_type)
+        multipliers = product_multipliers(x_type, w_type, y_type)
+        return (rescale(sums, multipliers, y_type, attributes.activation, scaling),)
 
     def cases(self) -> Iterator[Case]:
         """Every activation, with and without bias, batch above 1, dimensions kept."""

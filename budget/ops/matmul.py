@@ -21,10 +21,10 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.requantize import (
-    accumulator_bits,
     operand,
     operand_type,
     rescale,
+    scaling_of,
     shifted,
     single_multiplier,
 )
@@ -103,8 +103,7 @@ class BatchMatmul(Operator):
             attributes, shifted(operand(inputs, 0), x_type), shifted(operand(inputs, 1), y_type)
         )
         factor = single_multiplier(x_type, y_type, out)
-        bits = accumulator_bits(x_type, None)
-        return (rescale(sums, factor, out, Activation.NONE, sum_bits=bits),)
+        return (rescale(sums, factor, out, Activation.NONE, scaling_of(x_type, None)),)
 
     def cases(self) -> Iterator[Case]:
         """Both swaps, broadcast batches, two to four dimensions."""

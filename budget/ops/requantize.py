@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,14 +98,32 @@ def single_multiplier(x: TensorType, weights: TensorType, y: TensorType) -> NDAr
     return product.astype(np.float64) / quant_of(y).scale[:1].astype(np.float64)
 
 
+class Scaling(Enum):
+    """How a kernel multiplies a sum by a real number.
+
+    TWICE_ROUNDED: 32-bit sum, high half of the doubled product, then a rounding shift.
+    ONCE_ROUNDED: 64-bit product, one rounding shift.
+    REDUCED: 64-bit sum, multiplier cut to 16 bits, one rounding shift.
+    """
+
+    TWICE_ROUNDED = "twice"
+    ONCE_ROUNDED = "once"
+    REDUCED = "reduced"
+
+
+def scaling_of(x: TensorType, bias: TensorType | None) -> Scaling:
+    """What follows from the accumulator: 64 bits for 16-bit activations, unless the bias has 32."""
+    if x.dtype is not DType.INT16 or (bias is not None and bias.dtype is DType.INT32):
+        return Scaling.TWICE_ROUNDED
+    return Scaling.REDUCED
+
+
 def rescale(
     sums: NDArray[np.generic],
     multipliers: NDArray[np.float64],
     y: TensorType,
     activation: Activation,
-    *,
-    sum_bits: int,
-    is_rounded_once: bool = False,
+    scaling: Scaling,
 ) -> Array:
     """Sums times multipliers (along the last dimension), zero point added and clamped.
 
@@ -113,24 +132,17 @@ def rescale(
         multipliers: real factors, one or one for each element of the last dimension.
         y: type of the output.
         activation: fused behind the operator.
-        sum_bits: width of the kernel's accumulator. 64 goes with a multiplier reduced to 16 bits.
-        is_rounded_once: of a 32-bit accumulator: one rounding rather than two.
+        scaling: how the kernel rounds.
     """
     exact: Int64s = sums.astype(np.int64)
     q, shift = quantize_multipliers(multipliers)
-    if sum_bits == 64:
-        scaled = multiply_reduced(exact, q, shift)
-    elif is_rounded_once:
-        scaled = multiply_once_rounded(wrap_int32(exact), q, shift)
-    else:
-        scaled = multiply_twice_rounded(wrap_int32(exact), q, shift)
+    match scaling:
+        case Scaling.TWICE_ROUNDED:
+            scaled = multiply_twice_rounded(wrap_int32(exact), q, shift)
+        case Scaling.ONCE_ROUNDED:
+            scaled = multiply_once_rounded(exact, q, shift)
+        case Scaling.REDUCED:
+            scaled = multiply_reduced(exact, q, shift)
     low, high = activation_bounds(activation, y)
     stored = np.clip(scaled + zero_point_of(y), low, high)
     return stored.astype(y.dtype.numpy).reshape(y.shape)
-
-
-def accumulator_bits(x: TensorType, bias: TensorType | None) -> int:
-    """32, or 64 for 16-bit activations unless their bias has 32 bits."""
-    if x.dtype is not DType.INT16 or (bias is not None and bias.dtype is DType.INT32):
-        return 32
-    return 64

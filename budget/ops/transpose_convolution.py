@@ -24,12 +24,12 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.requantize import (
-    accumulator_bits,
     has_operand,
     operand,
     operand_type,
     product_multipliers,
     rescale,
+    scaling_of,
     shifted,
 )
 from budget.ops.windows import Slide
@@ -123,8 +123,8 @@ class TransposeConv2D(Operator):
             sums = sums + operand(inputs, 2).astype(np.float64)
         y_type = call.outputs[0]
         multipliers = product_multipliers(x_type, w_type, y_type)
-        bits = accumulator_bits(x_type, bias_type)
-        return (rescale(sums, multipliers, y_type, attributes.activation, sum_bits=bits),)
+        scaling = scaling_of(x_type, bias_type)
+        return (rescale(sums, multipliers, y_type, attributes.activation, scaling),)
 
     def cases(self) -> Iterator[Case]:
         """Every activation, cut borders, stride over and under the window, batch above 1."""

@@ -66,8 +66,8 @@ class Slide:
         """Taps on the image for each place of the window."""
         places = np.arange(self.count)[:, None] * self.stride - self.before
         positions = places + np.arange(self.taps) * self.dilation
-        inside = (positions >= 0) & (positions < self.extent)
-        return inside.sum(axis=1).astype(np.int64)
+        counts: NDArray[np.int64] = ((positions >= 0) & (positions < self.extent)).sum(axis=1)
+        return counts
 
 
 def slides(
