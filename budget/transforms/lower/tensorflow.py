@@ -1,0 +1,217 @@
+"""TensorFlow graphs to canonical operators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from budget.errors import ModelError, UnsupportedModelError
+from budget.graph.graph import Graph, Node
+from budget.graph.verifier import verify
+from budget.transforms.lower import (
+    tensorflow_elementwise,
+    tensorflow_layers,
+    tensorflow_shapes,
+)
+from budget.transforms.lower.folding import fold_affine
+from budget.transforms.lower.fusion import fuse
+from budget.transforms.lower.tensorflow_context import Context, Handler, Value
+from budget.transforms.lower.tensorflow_evaluate import SHAPE_EVALUATORS, evaluate
+from budget.transforms.lower.tensorflow_patterns import merge_patterns
+from budget.transforms.lower.transposes import cancel_transposes
+
+_HANDLERS: dict[str, Handler] = {
+    **tensorflow_layers.HANDLERS,
+    **tensorflow_elementwise.HANDLERS,
+    **tensorflow_shapes.HANDLERS,
+}
+_TRANSPARENT = frozenset(
+    (
+        "Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot",
+        "EnsureShape", "PlaceholderWithDefault",
+    )
+)  # fmt: skip
+
+
+class _Dead:
+    """The value of a branch that a constant condition never takes."""
+
+
+class _Unknown:
+    """The value of a node that cannot be lowered."""
+
+
+def lower_tensorflow(graph: Graph, *, as_is: bool = False) -> Graph:
+    """Makes a canonical graph of a graph in the dialect ``tf``.
+
+    Constants are folded, images get the layout NHWC and explicit padding. Unless told otherwise
+    the graph is also made as it would be deployed: batch norms and biases in the weights,
+    activations fused.
+
+    Args:
+        graph: as a reader made it; variables have to be constants.
+        as_is: keeps batch norms, biases and activations as operators of their own.
+
+    Returns:
+        The canonical graph; inputs keep their names, and so does every tensor that still exists.
+
+    Raises:
+        UnsupportedModelError: it has operators that are not known here; all of them are listed.
+        ModelError: operands do not go together.
+    """
+    lowered = verify(cancel_transposes(_Lowering(merge_patterns(graph)).run()))
+    return lowered if as_is else verify(fuse(fold_affine(lowered)))
+
+
+class _Lowering:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.context = Context(graph)
+        self.values: dict[str, Any] = self.context.values
+        self.problems: dict[str, list[str]] = {}
+        self.errors: list[ModelError] = []
+
+    def run(self) -> Graph:
+        graph, builder = self.graph, self.context.builder
+        for tensor in graph.constants:
+            self.values[tensor.name] = tensor.data
+        for name in graph.inputs:
+            builder.input(name, graph.type_of(name))
+            self.values[name] = name
+        needed = _needed(graph)
+        for node in graph.nodes:
+            if node.name in needed:
+                self._lower(node)
+        self._report()
+        for name in graph.outputs:
+            builder.output(self._output(name))
+        return builder.build(graph.source)
+
+    def _lower(self, node: Node) -> None:
+        values = [self.values[name] for name in node.inputs]
+        kind = node.op.removeprefix("tf.")
+        if kind == "Merge":
+            live = [value for value in values if not isinstance(value, _Dead)]
+            self._store(node, live[:1] if len(live) == 1 else [_Unknown()])
+            if len(live) > 1:
+                self._cannot(node)
+        elif any(isinstance(value, _Dead) for value in values):
+            self._store(node, [_Dead()] * len(node.outputs))
+        elif any(isinstance(value, _Unknown) for value in values):
+            if not self._knows(kind):
+                self._cannot(node)
+            self._store(node, [_Unknown()] * len(node.outputs))
+        else:
+            self._lower_known(node, kind, values)
+
+    def _lower_known(self, node: Node, kind: str, values: list[Value]) -> None:
+        if kind in _TRANSPARENT:
+            self._store(node, values)
+        elif kind == "Switch" and isinstance(values[1], np.ndarray):
+            taken = bool(values[1])
+            self._store(node, [_Dead(), values[0]] if taken else [values[0], _Dead()])
+        elif kind in SHAPE_EVALUATORS:
+            shape = self.context.shape(values[0])
+            self._store(node, [SHAPE_EVALUATORS[kind](node.attributes, shape)])
+        elif kind == "ShapeN":
+            of = SHAPE_EVALUATORS["Shape"]
+            self._store(node, [of(node.attributes, self.context.shape(value)) for value in values])
+        else:
+            constants = [value for value in values if isinstance(value, np.ndarray)]
+            folded = evaluate(node, constants) if len(constants) == len(values) else None
+            if folded is not None:
+                self._store(node, list(folded))
+            elif kind in _HANDLERS:
+                self._handle(node, kind)
+            else:
+                self._cannot(node)
+                self._store(node, [_Unknown()] * len(node.outputs))
+
+    def _handle(self, node: Node, kind: str) -> None:
+        try:
+            result = _HANDLERS[kind](self.context, node)
+        except ModelError as error:
+            self.errors.append(
+                error
+                if error.where
+                else type(error)(error.what, where=self.context.where(node), hint=error.hint)
+            )
+            self._store(node, [_Unknown()] * len(node.outputs))
+        except (ValueError, IndexError, TypeError, KeyError) as error:
+            # attributes or operands that no sound file has: wrong ranks, counts, names
+            self.errors.append(
+                ModelError(
+                    f"its operands or attributes make no sense ({error})",
+                    where=self.context.where(node),
+                )
+            )
+            self._store(node, [_Unknown()] * len(node.outputs))
+        else:
+            self._store(node, list(result) if isinstance(result, tuple) else [result])
+
+    def _store(self, node: Node, values: list[Any]) -> None:
+        for index, name in enumerate(node.outputs):
+            value = values[index] if index < len(values) else _Unknown()
+            if isinstance(value, str) and value != name and index == 0:
+                value = self._named(value, name)
+            self.values[name] = value
+
+    def _named(self, value: str, name: str) -> str:
+        """The node's own name for what its last part computes."""
+        if value in self.values:
+            return value
+        return self.context.rename(value, name)
+
+    def _knows(self, kind: str) -> bool:
+        return (
+            kind in _HANDLERS
+            or kind in _TRANSPARENT
+            or kind in SHAPE_EVALUATORS
+            or kind in ("Switch", "Merge", "ShapeN", "Prod", "Fill", "Range")
+        )
+
+    def _cannot(self, node: Node) -> None:
+        self.problems.setdefault(node.op, []).append(node.name)
+
+    def _report(self) -> None:
+        where = self.graph.source.name or self.graph.name
+        if self.problems:
+            parts = []
+            for op, names in sorted(self.problems.items()):
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                parts.append(f"{op} ({', '.join(names[:5])}{more})")
+            parts += [str(error) for error in self.errors]
+            raise UnsupportedModelError(
+                f"operators that are not known here: {'; '.join(parts)}",
+                where=where,
+                hint="cut them off with --inputs and --outputs, or export the model without them",
+            )
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise UnsupportedModelError("; ".join(map(str, self.errors)), where=where)
+
+    def _output(self, name: str) -> str:
+        value = self.values[name]
+        if isinstance(value, (_Dead, _Unknown)):
+            raise UnsupportedModelError(
+                f"output {name!r} is never computed", where=self.graph.source.name
+            )
+        if isinstance(value, np.ndarray):
+            return self.context.builder.constant(
+                self.context.builder.unique_name(name), np.asarray(value)
+            )
+        return str(value)
+
+
+def _needed(graph: Graph) -> set[str]:
+    """Nodes that the outputs depend on through data."""
+    needed: set[str] = set()
+    stack = [graph.producers[name] for name in graph.outputs if name in graph.producers]
+    while stack:
+        node = stack.pop()
+        if node.name not in needed:
+            needed.add(node.name)
+            stack += [graph.producers[name] for name in node.inputs if name in graph.producers]
+    return needed
