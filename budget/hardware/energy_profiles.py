@@ -10,8 +10,7 @@ from typing import Literal
 
 from budget.errors import ProfileError
 from budget.hardware.figure import Figure, Quantity, exact
-from budget.hardware.profiles import Profile
-from budget.hardware.schema import quantities, quantity, section
+from budget.hardware.schema import Profile, quantities, quantity, section
 
 
 @dataclass(frozen=True, kw_only=True)

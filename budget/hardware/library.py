@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from budget.errors import ProfileError
+from budget.hardware.device_profiles import Device
 from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
-from budget.hardware.profiles import Device, Profile, Runtime
-from budget.hardware.schema import Reader, read_references, suggest
+from budget.hardware.runtime_profiles import Runtime
+from budget.hardware.schema import Profile, Reader, read_references, suggest
 
 P = TypeVar("P", bound=Profile)
 

@@ -258,3 +258,22 @@ def _is_required(declared: Any) -> bool:
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Profile:
+    """What all profiles have.
+
+    Attributes:
+        id: how the command line and other profiles call it.
+        name: maker and part, for people.
+        note: what one should know before trusting it.
+    """
+
+    id: str
+    name: str
+    note: str = ""
+
+    def figures(self) -> list[tuple[str, Figure]]:
+        """All figures, each with its path in the file, such as ``power.run_a_per_hz``."""
+        return figures_in(self)

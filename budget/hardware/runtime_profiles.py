@@ -1,0 +1,168 @@
+"""What the program knows of the software that runs a model: its cycles, code and RAM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from budget.errors import ProfileError
+from budget.hardware.figure import Figure, Quantity, exact
+from budget.hardware.schema import Profile, quantity, section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycles:
+    """Cycles of a runtime's kernels on one core family.
+
+    A core is either described by cycles per multiply-accumulate of each operator kind, or by
+    cycles per FLOP, or borrowed: like another core, times a ratio.
+    """
+
+    like: str = ""
+    ratio: Figure | None = quantity("ratio")
+    flop: Figure | None = quantity("cycles")
+    conv_mac: Figure | None = quantity("cycles")
+    pointwise_mac: Figure | None = quantity("cycles")
+    depthwise_mac: Figure | None = quantity("cycles")
+    fully_connected_mac: Figure | None = quantity("cycles")
+    float_mac: Figure | None = quantity("cycles")
+    output: Figure | None = quantity("cycles")
+    layer: Figure | None = quantity("cycles")
+    inference: Figure | None = quantity("cycles")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeSize:
+    """Flash besides weights: the runtime itself, and what each operator type and step adds."""
+
+    base_bytes: Figure | None = quantity("size")
+    operator_bytes: Figure | None = quantity("size")
+    step_bytes: Figure | None = quantity("size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RamOverhead:
+    """RAM besides the planned arena.
+
+    Attributes:
+        base_bytes: whatever the model.
+        step_bytes: persistent structures for each step.
+        tensor_bytes: persistent structures for each tensor.
+        channel_bytes: for each output channel of a quantised convolution.
+        stack_bytes: deepest stack of the inference call.
+    """
+
+    base_bytes: Figure | None = quantity("size")
+    step_bytes: Figure | None = quantity("size")
+    tensor_bytes: Figure | None = quantity("size")
+    channel_bytes: Figure | None = quantity("size")
+    stack_bytes: Figure | None = quantity("size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepCycles:
+    """A runtime's kernels on one core, resolved and ready to multiply."""
+
+    runtime: str
+    core: str
+    table: Cycles
+    ratio: Quantity
+
+    def mac(self, operator: str, *, is_float: bool = False) -> Quantity:
+        """Cycles of one multiply-accumulate.
+
+        Args:
+            operator: ``conv``, ``pointwise``, ``depthwise`` or ``fully_connected``.
+            is_float: whether the arithmetic is float32.
+        """
+        kinds = {
+            "pointwise": self.table.pointwise_mac,
+            "depthwise": self.table.depthwise_mac,
+            "fully_connected": self.table.fully_connected_mac,
+        }
+        figure = kinds.get(operator) or self.table.conv_mac
+        if is_float:
+            figure = self.table.float_mac or figure
+        if figure is not None:
+            return (figure.quantity * self.ratio).as_unit("cycles")
+        return (self._or_zero(self.table.flop) * 2).as_unit("cycles")
+
+    def step(
+        self, operator: str, *, macs: int, outputs: int, flops: int, is_float: bool = False
+    ) -> Quantity:
+        """Cycles of one step.
+
+        Args:
+            operator: ``conv``, ``pointwise``, ``depthwise``, ``fully_connected`` or ``other``.
+            macs: multiply-accumulates of the step.
+            outputs: elements it writes.
+            flops: used only where the runtime is priced by FLOP.
+            is_float: whether the arithmetic is float32.
+        """
+        if self.table.flop is not None:
+            return (self.table.flop.quantity * self.ratio * flops).as_unit("cycles")
+        cycles = self._or_zero(self.table.output) * outputs + self._or_zero(self.table.layer)
+        if macs:
+            cycles = cycles + self.mac(operator, is_float=is_float) * macs
+        return cycles.as_unit("cycles")
+
+    @property
+    def inference(self) -> Quantity:
+        """Cycles of one inference besides its steps."""
+        return self._or_zero(self.table.inference).as_unit("cycles")
+
+    def _or_zero(self, figure: Figure | None) -> Quantity:
+        return exact(0.0, "cycles") if figure is None else figure.quantity * self.ratio
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime(Profile):
+    """The software that runs a model.
+
+    Attributes:
+        version: what the figures hold for.
+        removes_constant_channels: whether channels that are the same for every input cost nothing.
+        cycles: by core family; ``any`` serves every core that is not listed.
+        residual_ratio: spread of measured over estimated inference latency, as a figure around 1.
+        code: flash besides the weights.
+        ram: RAM besides the planned buffers.
+    """
+
+    version: str = ""
+    removes_constant_channels: bool = False
+    cycles: dict[str, Cycles] = section(Cycles, many=True)
+    residual_ratio: Figure | None = quantity("ratio")
+    code: CodeSize = section(CodeSize, empty=True)
+    ram: RamOverhead = section(RamOverhead, empty=True)
+
+    def on(self, core: str) -> StepCycles:
+        """Its kernels on a core family.
+
+        Raises:
+            ProfileError: the runtime does not know the core, or its borrowing goes in a circle.
+        """
+        ratio = exact(1.0, "ratio")
+        name, visited = core if core in self.cycles else "any", [core]
+        while name in self.cycles:
+            table = self.cycles[name]
+            if table.ratio is not None:
+                ratio = ratio * table.ratio.quantity
+            if not table.like:
+                return StepCycles(runtime=self.id, core=core, table=table, ratio=ratio)
+            if table.like in visited:
+                raise ProfileError(
+                    f"cores borrow from each other in a circle: {' → '.join(visited)}",
+                    where=f"{self.id}: cycles.{name}",
+                    hint="give one of them its own cycles",
+                )
+            visited.append(table.like)
+            name = table.like
+        raise ProfileError(
+            f"the runtime has no figures for {visited[-1] or 'this device'}",
+            where=self.id,
+            hint=f"it knows {', '.join(sorted(self.cycles)) or 'no core'}; "
+            "add the core to its profile, or choose another runtime",
+        )
+
+    def supports(self, core: str) -> bool:
+        """Whether `on` would answer."""
+        return core in self.cycles or "any" in self.cycles
