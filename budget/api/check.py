@@ -13,9 +13,10 @@ from budget.errors import UsageError
 from budget.estimate.inference import InferenceEstimate, LayerEstimate, estimate_inference
 from budget.graph import Graph
 from budget.hardware import library
+from budget.hardware.device_profiles import Device
 from budget.hardware.energy_profiles import Harvester
 from budget.hardware.figure import Figure, Quantity, exact
-from budget.hardware.profiles import Device, Runtime
+from budget.hardware.runtime_profiles import Runtime
 from budget.plan import plan
 from budget.plan.program import Program
 from budget.scenario.average import AveragePower, average_power

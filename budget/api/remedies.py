@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from budget import units
 from budget.estimate.inference import InferenceEstimate, estimate_inference
 from budget.hardware import library
+from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Quantity, exact
-from budget.hardware.profiles import Device, Runtime
+from budget.hardware.runtime_profiles import Runtime
 from budget.plan.program import Program
 from budget.scenario.average import AveragePower
 from budget.verdict import Constraint, Remedy, Status

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from budget.errors import ProfileError
+from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity, exact, total
-from budget.hardware.profiles import Device, Runtime, StepCycles
+from budget.hardware.runtime_profiles import Runtime, StepCycles
 from budget.plan.program import Program, Step
 
 _KINDS = {

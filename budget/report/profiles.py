@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from budget import units
+from budget.hardware.device_profiles import Device
 from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
 from budget.hardware.figure import Figure, Kind
-from budget.hardware.profiles import Device, Profile, Runtime
+from budget.hardware.profiles import Profile
+from budget.hardware.runtime_profiles import Runtime
 from budget.report import text
 from budget.report.console import out_console, print_json
 

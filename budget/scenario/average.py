@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budget.estimate.inference import InferenceEstimate
+from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Quantity, exact
-from budget.hardware.profiles import Device
 
 
 @dataclass(frozen=True)

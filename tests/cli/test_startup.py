@@ -1,0 +1,47 @@
+"""What the common command costs before it does anything."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from budget import zoo
+
+CHECK = ["-m", "budget", "check", "{model}", "--device", "efm32pg12", "--rate", "1/s"]
+
+
+def test_check_of_a_tflite_file_imports_no_tensorflow() -> None:
+    model = str(zoo.shipped_path("hotword"))
+    code = (
+        "import sys; sys.argv = ['budget', 'check', sys.argv[1], '--device', 'efm32pg12']\n"
+        "from budget.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'tensorflow', 'keras', 'h5py', 'scipy', 'google', 'flatbuffers', 'ai_edge_litert'}\n"
+        "assert not heavy & {name.split('.')[0] for name in sys.modules}, sys.modules.keys()\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, model], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+def seconds(*arguments: str) -> float:
+    """Fastest of several runs, processor time, so that a busy machine disturbs little."""
+    import resource
+
+    best = float("inf")
+    for _ in range(7):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        best = min(best, spent)
+    return best
+
+
+def test_check_takes_at_most_twice_the_imports_it_cannot_avoid() -> None:
+    model = str(zoo.shipped_path("hotword"))
+    started = time.monotonic()
+    base = seconds("-c", "import numpy, typer, rich")
+    check = seconds(*(part.format(model=model) for part in CHECK))
+    assert check <= 2 * base, f"{check:.3f} s against {base:.3f} s"
+    assert time.monotonic() - started < 120
