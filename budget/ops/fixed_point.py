@@ -47,15 +47,14 @@ def quantize_multipliers(multipliers: ArrayLike) -> tuple[Int64s, Int64s]:
 
 
 def saturating_rounding_doubling_high_mul(a: ArrayLike, b: ArrayLike) -> Int64s:
-    """The high 32 bits of 2·a·b, rounded to nearest with ties away from zero (gemmlowp)."""
-    a64, b64 = np.asarray(a, np.int64), np.asarray(b, np.int64)
-    product = a64 * b64
-    nudge = np.where(product >= 0, np.int64(1 << 30), np.int64(1 - (1 << 30)))
-    total = product + nudge
-    # C++ division truncates towards zero; numpy's floors
-    high = np.where(total >= 0, total >> 31, -((-total) >> 31))
-    overflow = (a64 == b64) & (a64 == _INT32_MIN)
-    return np.where(overflow, np.int64(_INT32_MAX), high)
+    """The high 32 bits of 2·a·b, rounded to nearest, ties up (gemmlowp).
+
+    gemmlowp adds a nudge that depends on the sign and divides towards zero; adding half and
+    flooring is the same. Only the square of the least 32-bit number overflows; it saturates.
+    """
+    product = np.asarray(a, np.int64) * np.asarray(b, np.int64)
+    high: Int64s = (product + (1 << 30)) >> 31
+    return np.minimum(high, _INT32_MAX)
 
 
 def rounding_divide_by_pot(x: ArrayLike, exponent: ArrayLike) -> Int64s:

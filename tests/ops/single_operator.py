@@ -91,6 +91,8 @@ def build(operator: Operator, case: Case, dtype: DType, random: np.random.Genera
     constants: list[np.ndarray | None] = []
     for operand in case.operands:
         type, data = (None, None) if operand is None else _operand(operand, dtype, types, random)
+        if case.output_quant == "same" and type is not None and type.quant is not None:
+            type = TensorType(type.shape, type.dtype, _shared_quant(types) or type.quant)
         types.append(type)
         constants.append(data)
     inferred = operator.infer(case.attributes, types)
@@ -113,15 +115,20 @@ def inputs(single: Single, random: np.random.Generator, count: int = 4) -> Itera
             yield _filled(
                 single,
                 lambda type, pick=pick: np.full(
-                    type.shape, storage_range(type.dtype)[pick], type.dtype.numpy
+                    type.shape, _extremes(type)[pick], type.dtype.numpy
                 ),
             )
         yield _filled(
             single,
-            lambda type: np.where(
-                random.random(type.shape) < 0.5, *storage_range(type.dtype)
-            ).astype(type.dtype.numpy),
+            lambda type: np.where(random.random(type.shape) < 0.5, *_extremes(type)).astype(
+                type.dtype.numpy
+            ),
         )
+
+
+def _extremes(type: TensorType) -> tuple[float, float]:
+    """The ends of an integer type; for a float ones that TFLite can still convert to 32 bits."""
+    return (-1e4, 1e4) if type.dtype.is_float else storage_range(type.dtype)
 
 
 def dequantized(value: np.ndarray, type: TensorType) -> np.ndarray:
@@ -215,6 +222,10 @@ def _per_tensor(element: DType, scale: float, random: np.random.Generator) -> Qu
     return QuantParams.per_tensor(scale, int(random.integers(-128, 128)))
 
 
+def _shared_quant(types: list[TensorType | None]) -> QuantParams | None:
+    return next((type.quant for type in types if type is not None and type.quant is not None), None)
+
+
 def _scale(random: np.random.Generator) -> float:
     return float(np.exp(random.uniform(np.log(0.004), np.log(0.1))))
 
@@ -232,8 +243,7 @@ def _with_quant(
     if inferred.dtype not in QUANTIZED:
         return TensorType(inferred.shape, inferred.dtype)
     if case.output_quant == "same":
-        assert types[0] is not None
-        return TensorType(inferred.shape, inferred.dtype, types[0].quant)
+        return TensorType(inferred.shape, inferred.dtype, _shared_quant(types))
     if isinstance(case.output_quant, tuple):
         scale, zero_point = case.output_quant
         if inferred.dtype is DType.INT16:
