@@ -11,7 +11,16 @@ import numpy as np
 from budget.formats.tflite_schema import ENUMS, FILE_IDENTIFIER, Field, fields_of
 
 _BUFFER_ALIGNMENT = 16  # bytes; schema.fbs: Buffer.data (force_align: 16)
-_NUMPY_CODES = {"?": "?", "b": "<i1", "B": "<u1", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "f": "<f4"}
+_NUMPY_CODES = {
+    "?": "?",
+    "b": "<i1",
+    "B": "<u1",
+    "H": "<u2",
+    "i": "<i4",
+    "I": "<u4",
+    "q": "<i8",
+    "f": "<f4",
+}
 
 
 def encode_model(model: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from budget.formats.tflite_geometry import same_padding
 from budget.graph import ABSENT, Array, DType, Graph, Node, QuantParams, Tensor, TensorType
 from budget.ops.operator import Activation, Padding
 from budget.writers.tflite_versions import version_of
@@ -95,22 +96,6 @@ class Translation:
         return name
 
 
-def same_padding(
-    image: tuple[int, int],
-    window: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int] = (1, 1),
-) -> Padding:
-    """What SAME means for an image of (rows, columns): the odd row goes to the bottom."""
-    before_after = []
-    for extent, taps, step, gap in zip(image, window, stride, dilation):
-        out = -(-extent // step)
-        total = max((out - 1) * step + (taps - 1) * gap + 1 - extent, 0)
-        before_after.append((total // 2, total - total // 2))
-    (top, bottom), (left, right) = before_after
-    return Padding(top, bottom, left, right)
-
-
 def _activation(value: Activation) -> str:
     return value.value.upper()
 
@@ -124,7 +109,7 @@ def _window(
     if padding == Padding():
         return x, "VALID"
     image = (type.shape[1], type.shape[2])
-    if padding == same_padding(image, window, node.attributes.stride, dilation):
+    if padding == Padding(*same_padding(image, window, node.attributes.stride, dilation)):
         return x, "SAME"
     if node.op in ("average_pool_2d", "l2_pool_2d"):
         t.refuse(node, "its padding is neither SAME nor VALID, and padding may not count here")
@@ -193,7 +178,7 @@ def _transpose_convolution(t: Translation, node: Node) -> None:
     a = node.attributes
     out = t.type(node.outputs[0]).shape
     weights = t.type(node.inputs[1]).shape
-    same = same_padding((out[1], out[2]), (weights[1], weights[2]), a.stride)
+    same = Padding(*same_padding((out[1], out[2]), (weights[1], weights[2]), a.stride))
     x_shape = t.type(node.inputs[0]).shape
     # the padding of the convolution whose gradient this is
     if a.padding == same and all(-(-out[d] // a.stride[d - 1]) == x_shape[d] for d in (1, 2)):
