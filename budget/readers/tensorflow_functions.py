@@ -118,16 +118,16 @@ def inline_calls(
                 by_name[part.name] = part
         done[name] = node
         stack += [node_of(item) for item in node.inputs] + node.control_inputs
-    return _shorten(list(done.values()))
+    return _shorten(list(done.values()), set(depth))
 
 
-def _shorten(nodes: list[FlatNode]) -> list[FlatNode]:
-    """Drops ``StatefulPartitionedCall/`` in front of names, where they stay unique."""
+def _shorten(nodes: list[FlatNode], inlined: set[str]) -> list[FlatNode]:
+    """Drops ``StatefulPartitionedCall/`` in front of inlined names, where they stay unique."""
     taken = {node.name for node in nodes}
     new: dict[str, str] = {}
     for node in nodes:
         short = _WRAPPER.sub("", node.name)
-        if short != node.name and short not in taken:
+        if node.name in inlined and short != node.name and short not in taken:
             taken.add(short)
             new[node.name] = short
     for node in nodes:
