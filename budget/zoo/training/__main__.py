@@ -22,13 +22,13 @@ def main() -> None:
         names = {*_HOTWORDS, "digits", "tiny"}
     folder.mkdir(parents=True, exist_ok=True)
     if names & set(_HOTWORDS):
-        from budget.zoo.training import hotword
+        from budget.zoo.training import data, hotword
 
-        data = hotword.make_data()
-        hotword.write_data(data, folder)
+        clips = data.make_data()
+        data.write_data(clips, folder)
         for recipe in (hotword.HOTWORD, hotword.HOTWORD_LARGE):
             if recipe.name in names:
-                hotword.make(recipe, data, folder)
+                hotword.make(recipe, clips, folder)
     if "digits" in names:
         from budget.zoo.training import digits
 

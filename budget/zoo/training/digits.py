@@ -28,11 +28,13 @@ def make(folder: Path, *, seed: int = 1) -> None:
     (folder / "digits.tflite").write_bytes(content)
     (folder / "digits.labels.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
     stored = _stored(held_out)
-    np.savez_compressed(
-        folder / "digits.heldout.npz",
-        features=stored[..., 0],
-        labels=held_out_labels.astype(np.uint8),
-    )
+    sets = {"training": (_stored(train), train_labels), "heldout": (stored, held_out_labels)}
+    for name, (features, answers) in sets.items():
+        np.savez_compressed(
+            folder / f"digits.{name}.npz",
+            features=features[..., 0],
+            labels=answers.astype(np.uint8),
+        )
     float_answers = model.predict(_real(stored), verbose=0).argmax(axis=1)
     int8_answers = quantize.run_int8(content, stored).argmax(axis=1)
     count = len(held_out_labels)
@@ -63,7 +65,7 @@ Confusion of the int8 model (rows: what was written; columns: what was read):
 
 scikit-learn's `load_digits`: 1,797 images of the test part of "Optical Recognition of Handwritten
 Digits" (E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998). A quarter of each class,
-{count} images, is held out (`digits.heldout.npz`).
+{count} images, is held out (`digits.heldout.npz`); the rest is in `digits.training.npz`.
 
 ## Training
 

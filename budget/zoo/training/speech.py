@@ -111,6 +111,17 @@ def make_clips(spec: FeatureSpec, *, held_out: bool, per_word: int, takes: int, 
     )
 
 
+def cast_summary() -> str:
+    """Who speaks and what is said, for the model cards."""
+    return (
+        f"{len(_VARIANTS.split())} voice variants in {len(_ACCENTS)} accents speak the training\n"
+        f"words; {len(_VARIANTS_HELD_OUT.split())} other variants, in "
+        f"{len(_ACCENTS_HELD_OUT)} accents of which one is new, speak the held-out words.\n"
+        f"*Unknown* is {len(_OTHER_WORDS.split())} other words, and "
+        f"{len(_OTHER_WORDS_HELD_OUT.split())} more in the held-out set alone."
+    )
+
+
 @cache
 def _program() -> str:
     program = shutil.which("espeak-ng")
