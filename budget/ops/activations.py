@@ -19,7 +19,6 @@ from budget.ops.fixed_point import (
     multiply_twice_rounded,
     quantize_multiplier,
     rounding_divide_by_pot,
-    saturating_rounding_doubling_high_mul,
 )
 from budget.ops.mathematics import Unary
 from budget.ops.operator import (
@@ -225,7 +224,7 @@ class Logistic(_Sigmoid):
         Source: tensorflow/lite/kernels/internal/reference/logistic.h: above 16.619 the result is
         1, below -9 it is exp(x).
         """
-        wide = x.astype(np.float64)
+        wide = np.maximum(x, -500).astype(np.float64)  # its exponential is 0 in float32 anyway
         y = np.where(x < -9.0, np.exp(wide), 1 / (1 + np.exp(-wide)))
         return np.where(x > np.float32(16.619047164916992188), 1.0, y).astype(np.float32)
 
@@ -369,7 +368,11 @@ class Gelu(_Tabulated):
 
 
 class _SigmoidTable:
-    """TFLite's sigmoid_table_uint16: 65536 · logistic(i / 24) for i = 0 … 255, rounded."""
+    """TFLite's sigmoid_table_uint16: 65536 · logistic(i / 24) for i = 0 … 255, made on first use.
+
+    Each sample is lifted by half of what the straight line to the next one misses in its middle;
+    the last one, which only ends the last line, is the largest number of 16 bits.
+    """
 
     def __init__(self) -> None:
         self._values: Int64s | None = None
@@ -377,8 +380,11 @@ class _SigmoidTable:
     @property
     def values(self) -> Int64s:
         if self._values is None:
-            real = 65536 / (1 + np.exp(-np.arange(256) / 24))
-            self._values = np.minimum(np.floor(real + 0.5), 65535).astype(np.int64)
+            exact = 65536 / (1 + np.exp(-np.arange(511) / 48))
+            samples, middles = exact[::2], exact[1::2]
+            missed = middles - (samples[:-1] + samples[1:]) / 2
+            lifted = np.floor(samples[:-1] + missed / 2 + 0.5).astype(np.int64)
+            self._values = np.append(lifted, 65535)
         return self._values
 
 
@@ -434,7 +440,8 @@ def _multiplier16(real: np.float32) -> tuple[int, int]:
 
 
 def _rounding_high_mul16(a: Int64s, b: int) -> Int64s:
-    return saturating_rounding_doubling_high_mul(a << 16, b << 16) >> 16
+    product = a * b + np.where(a >= 0, 1 << 14, 1 - (1 << 14))  # b is not negative
+    return np.where(product >= 0, product >> 15, -((-product) >> 15))
 
 
 def _wrap16(x: Int64s) -> Int64s:

@@ -35,6 +35,8 @@ class Comparison(Elementwise):
     ) -> tuple[Array, ...]:
         """Both operands are multiplied by their scales in fixed point, with 8 bits behind.
 
+        TFLite's shift is undefined for scales above 1; here they mean what they say.
+
         Source: tensorflow/lite/kernels/comparisons.cc.
         """
         scaled = []

@@ -71,7 +71,7 @@ class Elementwise(Operator):
 
     operand_count: ClassVar[int] = 2
     flops_per_element: ClassVar[int] = 1
-    overwrites = (0, 1)
+    overwrites: ClassVar[tuple[int, ...]] = (0, 1)
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """Operands of one type, shapes broadcast against each other."""
@@ -185,7 +185,7 @@ class Mul(Elementwise):
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
     ) -> tuple[Array, ...]:
-        """The product of the stored differences, rescaled once.
+        """The product of the stored differences, rescaled.
 
         Sources: tensorflow/lite/kernels/mul.cc (the multiplier is computed in float32) and
         internal/reference/integer_ops/mul.h.
@@ -226,6 +226,9 @@ class Div(Elementwise):
     ) -> tuple[Array, ...]:
         """The dividend times a fixed-point reciprocal; the divisor may not be zero.
 
+        TFLite shifts 32-bit numbers by more than 31 where a quotient is far below one step of the
+        output, which C leaves undefined; here such a quotient is 0.
+
         Sources: tensorflow/lite/kernels/div.cc and internal/reference/div.h.
         """
         (a_type, b_type), (y_type,) = types_of(call)
@@ -241,8 +244,7 @@ class Div(Elementwise):
         headroom = leading_sign_bits(raw_a)
         quotient = multiply_twice_rounded(raw_a, inverse, headroom)
         q, shift = quantize_multiplier(float(a.scale32 / (b.scale32 * y.scale32)))
-        # shifts beyond 31 leave nothing of a 32-bit number; TFLite's own behaviour is undefined
-        total_shift = np.maximum(shift - bits_over_unit - headroom, -31)
+        total_shift = np.maximum(shift - bits_over_unit - headroom, -62)
         output = multiply_twice_rounded(quotient, q, total_shift) + y.zero_point
         return (saturate(output, y_type, *activation_bounds(attributes.activation, y_type)),)
 

@@ -96,7 +96,7 @@ def leading_sign_bits(x: Int64s) -> Int64s:
 def log_of_at_least_one(x: Int64s, input_bits: int, output_bits: int) -> Int64s:
     """Logarithm in Q(output_bits) of x >= 1 in Q(input_bits)."""
     sum_bits = output_bits + 1
-    quarter = rescale(np.int64(1 << 29), 0, sum_bits)
+    quarter = rounding_divide_by_pot(1 << 29, sum_bits)
     headroom = leading_zeros(x)
     half_root = 1518500250
     r_a = saturating_shift(_mul(saturating_shift(x, headroom - 1), half_root), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class ConversionAttributes:
 
 
 class _Conversion(Unary):
-    Attributes = ConversionAttributes
+    Attributes: ClassVar[type] = ConversionAttributes
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The operand's shape in another element type."""
@@ -49,13 +49,15 @@ class Quantize(_Conversion):
     name = "quantize"
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """Not defined without the output's scale: `run_quantized` has it."""
-        raise ModelError("quantize needs a quantised output")
+        """Reals stay what they are."""
+        return (np.asarray(inputs[0]),)
 
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
     ) -> tuple[Array, ...]:
         """A quotient in float32, rounded half away from zero.
+
+        Quotients that 32 bits do not hold saturate here; in TFLite they are undefined.
 
         Source: tensorflow/lite/kernels/internal/reference/quantize.h.
         """
@@ -117,8 +119,8 @@ class Requantize(_Conversion):
     name = "requantize"
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """Not defined without scales: `run_quantized` has them."""
-        raise ModelError("requantize needs a quantised operand and output")
+        """Reals stay what they are."""
+        return (np.asarray(inputs[0]),)
 
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall

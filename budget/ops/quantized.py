@@ -58,12 +58,13 @@ def saturate(x: Any, type: TensorType, low: int | None = None, high: int | None 
     """Numbers clipped to a range (all of the type's if not given), in the type's element type."""
     smallest, largest = storage_range(type.dtype)
     bounds = (smallest if low is None else low, largest if high is None else high)
-    return np.clip(x, *bounds).astype(type.dtype.numpy)
+    return np.asarray(np.clip(x, *bounds)).astype(type.dtype.numpy)
 
 
 def round_away(x: NDArray[Any]) -> NDArray[Any]:
     """To the nearest integer, halves away from zero, as C's round does."""
-    return np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+    rounded: NDArray[Any] = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+    return rounded
 
 
 def table_of(

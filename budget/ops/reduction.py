@@ -10,8 +10,20 @@ import numpy as np
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops.fixed_point import multiply_twice_rounded, quantize_multiplier
-from budget.ops.operator import Case, Cost, Operand, Operator, QuantizedCall, traffic_bytes
+from budget.ops.fixed_point import (
+    multiply_once_rounded,
+    multiply_twice_rounded,
+    quantize_multiplier,
+)
+from budget.ops.operator import (
+    Case,
+    Cost,
+    Operand,
+    Operator,
+    QuantizedCall,
+    Rounding,
+    traffic_bytes,
+)
 from budget.ops.quantized import per_tensor, saturate, types_of
 
 
@@ -74,13 +86,13 @@ class Reduction(Operator):
 
     def cases(self) -> Iterator[Case]:
         """Height and width as pooling does it, one dimension, several, all; dimensions kept."""
-        dtypes = (DType.FLOAT32, DType.INT8, DType.INT16)
         for axes in ((1, 2), (3,), (0,), (1, 3), (0, 1, 2, 3)):
             for keep in (False, True):
                 label = f"{''.join(map(str, axes))}{'-keep' if keep else ''}"
                 attributes = ReduceAttributes(axes, keep)
-                yield Case(label, attributes, (Operand((2, 5, 7, 3)),), dtypes, self._output)
+                yield Case(label, attributes, (Operand((2, 5, 7, 3)),), self.dtypes, self._output)
 
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.FLOAT32, DType.INT8, DType.INT16)
     _output: ClassVar[str | None] = None
 
 
@@ -88,7 +100,7 @@ class Mean(Reduction):
     """The arithmetic mean."""
 
     name = "mean"
-    function = np.mean
+    function: ClassVar[Callable[..., Any]] = np.mean
     is_mean: ClassVar[bool] = True
 
     def flops_of(self, count: int, output_count: int) -> int:
@@ -107,7 +119,9 @@ class Mean(Reduction):
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
     ) -> tuple[Array, ...]:
-        """An exact sum, rescaled once; a mean's multiplier includes the quotient.
+        """An exact sum, rescaled; a mean's multiplier includes the quotient.
+
+        TFLite rounds a mean twice and a sum once, TFLM rounds both twice.
 
         Source: QuantizedMeanOrSum in tensorflow/lite/kernels/internal/reference/reduce.h.
         """
@@ -120,16 +134,24 @@ class Mean(Reduction):
         if self.is_mean:
             spare = min(count.bit_length() - 1, 32, 31 + shift)
             q, shift = (q << spare) // count, shift - spare
-        output = multiply_twice_rounded(total - x.zero_point * count, q, shift)
+        multiply = multiply_twice_rounded
+        if not self.is_mean and call.rounding is Rounding.TFLITE:
+            multiply = multiply_once_rounded
+        output = multiply(total - x.zero_point * count, q, shift)
         return (saturate(output + y.zero_point, y_type),)
 
 
 class Sum(Mean):
-    """The sum."""
+    """The sum.
+
+    LiteRT's reference kernel for integers reads memory that nothing has written; its optimised
+    kernels are the witness for them.
+    """
 
     name = "sum"
     function = np.sum
     is_mean = False
+    dtypes = (DType.FLOAT32,)
 
     def flops_of(self, count: int, output_count: int) -> int:
         """One less than there are elements, for each sum."""

@@ -167,7 +167,7 @@ def _between10(
 
 
 def _divide(a: Int64s, b: int) -> Int64s:
-    return np.sign(a) * (np.abs(a) // b)
+    return np.asarray(np.sign(a) * (np.abs(a) // b))
 
 
 OPERATORS = (ResizeNearest(), ResizeBilinear())

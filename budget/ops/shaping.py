@@ -147,7 +147,6 @@ class PackAttributes:
 class Movement(Operator):
     """Base: the output holds the operand's elements, or copies of one value, and no arithmetic."""
 
-    Attributes = ReshapeAttributes
     dtypes: ClassVar[tuple[DType, ...]] = (DType.FLOAT32, DType.INT8, DType.INT16)
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
@@ -187,6 +186,7 @@ class Reshape(Movement):
     """The same elements in the same order under another shape."""
 
     name = "reshape"
+    Attributes = ReshapeAttributes
     is_view = True
 
     def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -417,7 +417,8 @@ class Pad(Movement):
         """The border holds what stands for the value: the zero point for 0."""
         y_type = call.outputs[0]
         y = per_tensor(y_type)
-        stored = saturate(round_away(np.float64(attributes.value) / y.scale) + y.zero_point, y_type)
+        real = np.asarray(attributes.value, np.float64)
+        stored = saturate(round_away(real / y.scale) + y.zero_point, y_type)
         x = np.asarray(inputs[0])
         return (np.pad(x, attributes.paddings, constant_values=stored) if x.shape else x.copy(),)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Softmax(Operator):
     """y = exp(βx) / Σ exp(βx) along the last dimension."""
 
     name = "softmax"
-    Attributes = SoftmaxAttributes
+    Attributes: ClassVar[type] = SoftmaxAttributes
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The operand's own shape and type."""
@@ -189,7 +189,8 @@ def _softmax16(difference: Int64s, scale: float) -> Int64s:
         np.clip(shifted - ((1 << 15) + (1 << 16)), -32768, 32767), reciprocal_table
     )
     right = 31 - headroom
-    return np.clip((parts * inverse + (np.int64(1) << (right - 1))) >> right, 0, 32767)
+    scaled = (parts * inverse + (np.int64(1) << (right - 1))) >> right
+    return np.asarray(np.clip(scaled, 0, 32767))
 
 
 OPERATORS = (Softmax(), LogSoftmax())

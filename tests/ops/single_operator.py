@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ import numpy as np
 
 from budget.graph import ABSENT, DType, Graph, GraphBuilder, QuantParams, TensorType, verify
 from budget.ops.fixed_point import storage_range
-from budget.ops.operator import Case, Operand, Operator, QuantizedCall, Rounding
+from budget.ops.operator import Activation, Case, Operand, Operator, QuantizedCall, Rounding
 
 QUANTIZED = (DType.INT8, DType.INT16)
 
@@ -254,14 +255,20 @@ def _with_quant(
         None if value is None or type is None else dequantized(value, type)
         for value, type in zip(next(inputs(probe, random, 1)), types)
     ]
-    result = np.asarray(operator.run_float(case.attributes, reals)[index], np.float64)
+    attributes = case.attributes
+    if hasattr(attributes, "activation"):
+        attributes = dataclasses.replace(attributes, activation=Activation.NONE)
+    result = np.asarray(operator.run_float(attributes, reals)[index], np.float64)
     finite = result[np.isfinite(result)]
+    # a scale far below the operands' would need multipliers that no converter makes
+    floor = max(
+        [1e-3, *(0.05 * np.abs(real).max(initial=0) for real in reals[:1] if real is not None)]
+    )
     low, high = min(0.0, finite.min(initial=0)), max(0.0, finite.max(initial=0))
-    span = max(high - low, 1e-3) * float(random.uniform(0.7, 1.2))
     if inferred.dtype is DType.INT16:
-        quant = QuantParams.per_tensor(max(high, -low, 1e-3) / 32767 * random.uniform(0.7, 1.2))
+        quant = QuantParams.per_tensor(max(high, -low, floor) / 32767 * random.uniform(0.7, 1.2))
     else:
-        scale = np.float32(span / 255)
+        scale = np.float32(max(high - low, floor) * random.uniform(0.7, 1.2) / 255)
         quant = QuantParams.per_tensor(
             float(scale), int(np.clip(round(-128 - low / float(scale)), -128, 127))
         )
