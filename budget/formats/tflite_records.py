@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from budget.graph.graph import Graph
+
 
 @dataclass(frozen=True, slots=True)
 class OperatorRecord:
@@ -24,3 +26,16 @@ class OperatorRecord:
     version: int
     options_table: str
     custom_options: bytes | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OriginalFile:
+    """``Graph.extras["original"]`` of a graph of the dialect ``tfl``: what was read.
+
+    Attributes:
+        data: the whole file.
+        graphs: those of the file by number; tensors and nodes in the file's order.
+    """
+
+    data: bytes
+    graphs: tuple[Graph, ...]

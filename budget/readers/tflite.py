@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from budget.errors import UnsupportedModelError
-from budget.formats.tflite_records import OperatorRecord
+from budget.formats.tflite_records import OperatorRecord, OriginalFile
 from budget.formats.tflite_schema import (
     FILE_IDENTIFIER,
     OPERATORS,
@@ -34,8 +34,8 @@ def read_tflite(data: bytes, name: str) -> Graph:
     """The model in a ``.tflite`` file, in the source dialect ``tfl``.
 
     The graph is the file's first subgraph, which the runtimes run by default. Constants are views
-    of ``data``. ``Node.source`` is an `OperatorRecord`; ``Graph.extras`` holds ``file`` (the bytes
-    themselves), ``description``, ``metadata``, ``signatures`` and ``other_graphs``.
+    of ``data``. ``Node.source`` is an `OperatorRecord`; ``Graph.extras`` holds ``original``
+    (an `OriginalFile`), ``description``, ``metadata``, ``signatures`` and ``other_graphs``.
 
     Args:
         data: the whole file.
@@ -94,7 +94,7 @@ class _Reader:
             file.name, "tflite", hashlib.sha256(file.data).hexdigest(), tuple(self.notes)
         )
         extras = {
-            "file": file.data,
+            "original": OriginalFile(file.data, tuple(others)),
             "description": model.text(3),
             "metadata": self._metadata(),
             "signatures": signatures,

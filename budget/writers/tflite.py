@@ -25,7 +25,11 @@ def write_tflite(graph: Graph, path: str | Path | None = None) -> bytes:
     Raises:
         UnsupportedModelError: the graph holds something the format cannot express; all listed.
     """
-    if graph.dialect == "canonical":
+    if graph.dialect == "tfl":
+        from budget.writers.tflite_source import encode_source
+
+        data = encode_source(graph)
+    elif graph.dialect == "canonical":
         data = _encode_canonical(graph)
     else:
         raise UnsupportedModelError(
