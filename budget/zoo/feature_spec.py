@@ -1,0 +1,239 @@
+"""What a feature front end computes: its specification file, its checks and its integer tables."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.errors import CorruptModelError, UsageError
+
+Ints = NDArray[np.int64]
+
+WINDOW_BITS = 15
+FRACTION_BITS = 3
+TWIDDLE_BITS = 14
+MEL_BITS = 8
+LOG_BITS = 8
+LOG_SEGMENT_BITS = 5
+COSINE_BITS = 14
+
+_KEYS: dict[str, dict[str, type]] = {
+    "audio": {"sample_rate_hz": int, "clip_samples": int},
+    "frames": {"length_samples": int, "step_samples": int, "window": str},
+    "spectrum": {"fft_points": int},
+    "mel": {"bands": int, "low_hz": int, "high_hz": int},
+    "cepstrum": {"coefficients": int},
+    "output": {
+        "offset": list,
+        "multiplier": list,
+        "shift": int,
+        "scale": float,
+        "zero_point": int,
+    },
+}
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a front end computes.
+
+    Attributes:
+        sample_rate_hz: of the int16 samples it reads.
+        clip_samples: samples of one inference.
+        length_samples: of a frame.
+        step_samples: from one frame's start to the next.
+        fft_points: length of the transform, a power of two; a frame is padded with zeros to it.
+        mel_bands: triangular filters, evenly spaced on the mel scale 2595 · log10(1 + f/700).
+        low_hz: lower edge of the first filter.
+        high_hz: upper edge of the last filter.
+        coefficients: of the cosine transform that are kept.
+        offset: per coefficient, Q8, subtracted before scaling.
+        multiplier: per coefficient, positive.
+        shift: right shift after the multiplication.
+        scale: what one step of the int8 output stands for.
+        zero_point: the output that stands for zero.
+    """
+
+    sample_rate_hz: int
+    clip_samples: int
+    length_samples: int
+    step_samples: int
+    fft_points: int
+    mel_bands: int
+    low_hz: int
+    high_hz: int
+    coefficients: int
+    offset: tuple[int, ...]
+    multiplier: tuple[int, ...]
+    shift: int
+    scale: float
+    zero_point: int
+
+    @classmethod
+    def load(cls, path: Path | str) -> FeatureSpec:
+        """Reads and checks a specification file.
+
+        Raises:
+            UsageError: the file cannot be read.
+            CorruptModelError: it is not TOML, or a key is missing, unknown or out of range.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(
+                f"the feature specification cannot be read: {error}",
+                where=str(path),
+                hint="name a TOML file such as the one that ships beside zoo:hotword",
+            ) from None
+        try:
+            return cls.parse(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise CorruptModelError(f"not a TOML file: {error}", where=str(path)) from None
+        except CorruptModelError as error:
+            raise CorruptModelError(error.what, where=str(path), hint=error.hint) from None
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> FeatureSpec:
+        """The specification that a parsed TOML document holds.
+
+        Raises:
+            CorruptModelError: a key is missing, unknown, of the wrong type or out of range.
+        """
+        if document.get("schema") != 1:
+            raise CorruptModelError("a feature specification needs the line 'schema = 1'")
+        wrong = set(document) ^ {*_KEYS, "schema"}
+        for section, keys in _KEYS.items():
+            found = document.get(section, {})
+            names = set(found) if isinstance(found, dict) else {"?"}
+            wrong |= {f"{section}.{key}" for key in names ^ set(keys)}
+            for key in names & set(keys):
+                if type(found[key]) is not keys[key]:
+                    wrong.add(f"{section}.{key}")
+        if wrong:
+            raise CorruptModelError(
+                f"missing, unknown or mistyped keys: {', '.join(sorted(wrong))}",
+                hint="compare with the specification that ships beside zoo:hotword",
+            )
+        frames, mel, output = document["frames"], document["mel"], document["output"]
+        spec = cls(
+            document["audio"]["sample_rate_hz"],
+            document["audio"]["clip_samples"],
+            frames["length_samples"],
+            frames["step_samples"],
+            document["spectrum"]["fft_points"],
+            mel["bands"],
+            mel["low_hz"],
+            mel["high_hz"],
+            document["cepstrum"]["coefficients"],
+            tuple(output["offset"]),
+            tuple(output["multiplier"]),
+            output["shift"],
+            output["scale"],
+            output["zero_point"],
+        )
+        problems = _problems(spec, str(frames["window"]))
+        if problems:
+            raise CorruptModelError("; ".join(problems))
+        return spec
+
+    @property
+    def frames(self) -> int:
+        """Frames of one clip; only whole ones count."""
+        return (self.clip_samples - self.length_samples) // self.step_samples + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Frames and coefficients of one clip's features."""
+        return self.frames, self.coefficients
+
+    @cached_property
+    def window(self) -> Ints:
+        """Periodic Hann window in Q15, [length_samples]."""
+        phase = 2 * np.pi * np.arange(self.length_samples) / self.length_samples
+        return _rounded((0.5 - 0.5 * np.cos(phase)) * (2**WINDOW_BITS - 1))
+
+    @cached_property
+    def twiddles(self) -> tuple[Ints, Ints]:
+        """Cosines and negated sines of 2πk/points in Q14, k below points/2."""
+        phase = 2 * np.pi * np.arange(self.fft_points // 2) / self.fft_points
+        unit = 2**TWIDDLE_BITS
+        return _rounded(np.cos(phase) * unit), _rounded(-np.sin(phase) * unit)
+
+    @cached_property
+    def mel_weights(self) -> Ints:
+        """Triangular filters in Q8, [mel_bands][points/2 + 1]."""
+        low, high = _mel(float(self.low_hz)), _mel(float(self.high_hz))
+        edges = 700 * (10 ** (np.linspace(low, high, self.mel_bands + 2) / 2595) - 1)
+        hz = np.arange(self.fft_points // 2 + 1) * self.sample_rate_hz / self.fft_points
+        left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+        rise, fall = (hz - left) / (centre - left), (right - hz) / (right - centre)
+        return _rounded(np.clip(np.minimum(rise, fall), 0, 1) * 2**MEL_BITS)
+
+    @cached_property
+    def cosines(self) -> Ints:
+        """Orthonormal DCT-II in Q14, [coefficients][mel_bands]."""
+        k, n = np.arange(self.coefficients)[:, None], np.arange(self.mel_bands)
+        matrix = np.cos(np.pi * k * (2 * n + 1) / (2 * self.mel_bands))
+        norm = np.where(k == 0, np.sqrt(1 / self.mel_bands), np.sqrt(2 / self.mel_bands))
+        return _rounded(matrix * norm * 2**COSINE_BITS)
+
+    @cached_property
+    def logarithms(self) -> Ints:
+        """log2(1 + i/32) in Q16 for i = 0 … 32."""
+        steps = 2**LOG_SEGMENT_BITS
+        return _rounded(np.log2(1 + np.arange(steps + 1) / steps) * 2**16)
+
+
+def _problems(spec: FeatureSpec, window: str) -> list[str]:
+    problems = []
+    points = spec.fft_points
+    if window != "hann":
+        problems.append(f"frames.window is {window!r}; 'hann' is the one known")
+    if points & (points - 1) or not 8 <= points <= 4096:
+        problems.append("spectrum.fft_points must be a power of two from 8 to 4096")
+    if not 1 <= spec.length_samples <= points or spec.step_samples < 1:
+        problems.append("a frame has from 1 to fft_points samples and a step of at least 1")
+    if not spec.length_samples <= spec.clip_samples <= 10_000_000:
+        problems.append("a clip holds at least one frame and at most 10,000,000 samples")
+    if spec.sample_rate_hz < 1 or not 0 <= spec.low_hz < spec.high_hz <= spec.sample_rate_hz / 2:
+        problems.append("mel edges must rise and stay below half the sample rate")
+    if not 1 <= spec.coefficients <= spec.mel_bands <= 256:
+        problems.append("there are from 1 to 256 mel bands and at most as many coefficients")
+    if len(spec.offset) != spec.coefficients or len(spec.multiplier) != spec.coefficients:
+        problems.append("output.offset and output.multiplier have one element per coefficient")
+    if not 1 <= spec.shift <= 30 or not -128 <= spec.zero_point <= 127 or not spec.scale > 0:
+        problems.append("output.shift is 1 to 30, zero_point an int8 and scale positive")
+    numbers = (*spec.offset, *spec.multiplier)
+    if not all(type(number) is int for number in numbers) or min(spec.multiplier, default=1) < 1:
+        problems.append("output.offset and output.multiplier hold integers, the latter positive")
+    return problems or _overflows(spec)
+
+
+def _overflows(spec: FeatureSpec) -> list[str]:
+    """Bounds from the tables themselves; 2 bits are left for rounding and complex corners."""
+    peak = 2 ** (15 + FRACTION_BITS)
+    window = spec.window / 2**WINDOW_BITS
+    bin_peak = 2 * peak * float(window.sum())
+    energy = 4 * spec.fft_points / 2 * peak**2 * float((window**2).sum()) * 2**MEL_BITS
+    cosine = 64 * 2**LOG_BITS * float(np.abs(spec.cosines).sum(axis=1).max())
+    if bin_peak * 2 >= 2**31 or energy >= 2**62 or cosine >= 2**31:
+        return ["frames this long overflow the front end's integers; shorten them"]
+    farthest = cosine / 2**COSINE_BITS + max(map(abs, spec.offset))
+    if farthest * max(spec.multiplier) + 2**spec.shift >= 2**31:
+        return ["output.offset and output.multiplier are too large for 32-bit products"]
+    return []
+
+
+def _mel(hz: float) -> float:
+    return float(2595 * np.log10(1 + hz / 700))
+
+
+def _rounded(values: NDArray[np.float64]) -> Ints:
+    return np.asarray(np.floor(values + 0.5), np.int64)
