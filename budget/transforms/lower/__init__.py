@@ -27,5 +27,5 @@ def lower(graph: Graph, *, as_is: bool = False) -> Graph:
     if graph.dialect == "keras":
         from budget.transforms.lower.keras import lower_keras
 
-        return lower_keras(graph)
+        return lower_keras(graph, as_is=as_is)
     return graph

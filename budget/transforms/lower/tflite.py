@@ -183,14 +183,15 @@ class Lowering:
         op: str,
         inputs: Sequence[str],
         outputs: Sequence[str],
-        attributes: Any,
         source: Node,
+        **attributes: Any,
     ) -> None:
-        """Appends a canonical node for ``source``."""
+        """Appends a canonical node for ``source``; ``attributes`` are those of the operator."""
         operator = registry.get(op)
+        values = operator.Attributes(**attributes)
         types = [None if name == ABSENT else self.type(name) for name in inputs]
         try:
-            inferred = operator.infer(attributes, types)
+            inferred = operator.infer(values, types)
         except ModelError as error:
             self.refuse(error.what)
             return
@@ -207,7 +208,7 @@ class Lowering:
                 op,
                 tuple(inputs),
                 tuple(outputs),
-                attributes,
+                values,
                 origin=source.origin or (source.name,),
             )
         )

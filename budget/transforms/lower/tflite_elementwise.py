@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from budget.graph import Node
-from budget.ops.activations import GeluAttributes, LeakyReluAttributes
-from budget.ops.elementwise import AddAttributes, ArithmeticAttributes
-from budget.ops.operator import Activation, NoAttributes
-from budget.ops.quantization import ConversionAttributes
+from budget.graph import DType, Node
+from budget.ops.operator import Activation
 from budget.transforms.lower.tflite import Lowering, Refused, Rule
 
 
@@ -30,7 +27,7 @@ def plain(op: str, operands: int) -> Rule:
 
     def rule(lowering: Lowering, node: Node) -> None:
         check_operands(node, operands)
-        lowering.emit(op, node.inputs, node.outputs, NoAttributes(), node)
+        lowering.emit(op, node.inputs, node.outputs, node)
 
     return rule
 
@@ -50,12 +47,12 @@ def check_operands(node: Node, least: int, most: int | None = None, outputs: int
 def _arithmetic(op: str) -> Rule:
     def rule(lowering: Lowering, node: Node) -> None:
         check_operands(node, 2)
-        attributes: Any = ArithmeticAttributes(activation_of(node))
+        attributes: dict[str, Any] = {"activation": activation_of(node)}
         if op in ("add", "sub"):
-            is_16_bit = lowering.type(node.outputs[0]).dtype == "int16"
+            is_16_bit = lowering.type(node.outputs[0]).dtype is DType.INT16
             pot = is_16_bit and bool(node.attributes.get("pot_scale_int16", True))
-            attributes = AddAttributes(activation_of(node), pot)
-        lowering.emit(op, node.inputs, node.outputs, attributes, node)
+            attributes["pot_scale_int16"] = pot
+        lowering.emit(op, node.inputs, node.outputs, node, **attributes)
 
     return rule
 
@@ -70,7 +67,7 @@ def _add_n(lowering: Lowering, node: Node) -> None:
     for index, term in enumerate(node.inputs[1:]):
         is_last = index == len(node.inputs) - 2
         out = node.outputs[0] if is_last else lowering.add_tensor(f"{node.outputs[0]}/sum", type)
-        lowering.emit("add", (total, term), (out,), AddAttributes(), node)
+        lowering.emit("add", (total, term), (out,), node)
         total = out
 
 
@@ -79,25 +76,25 @@ def _select(lowering: Lowering, node: Node) -> None:
     condition, chosen = (lowering.type(name) for name in node.inputs[:2])
     if node.op == "tfl.SELECT" and condition.shape not in ((), chosen.shape):
         raise Refused("its condition chooses whole rows")
-    lowering.emit("select", node.inputs, node.outputs, NoAttributes(), node)
+    lowering.emit("select", node.inputs, node.outputs, node)
 
 
 def _leaky_relu(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     alpha = float(node.attributes.get("alpha", 0.0))
-    lowering.emit("leaky_relu", node.inputs, node.outputs, LeakyReluAttributes(alpha), node)
+    lowering.emit("leaky_relu", node.inputs, node.outputs, node, alpha=alpha)
 
 
 def _gelu(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     approximate = bool(node.attributes.get("approximate", False))
-    lowering.emit("gelu", node.inputs, node.outputs, GeluAttributes(approximate), node)
+    lowering.emit("gelu", node.inputs, node.outputs, node, approximate=approximate)
 
 
 def _cast(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     dtype = lowering.type(node.outputs[0]).dtype
-    lowering.emit("cast", node.inputs, node.outputs, ConversionAttributes(dtype), node)
+    lowering.emit("cast", node.inputs, node.outputs, node, dtype=dtype)
 
 
 RULES: dict[str, Rule] = {

@@ -4,18 +4,7 @@ from __future__ import annotations
 
 from budget.formats.tflite_geometry import same_padding
 from budget.graph import ABSENT, DType, Node, TensorType
-from budget.ops.convolution import ConvolutionAttributes
-from budget.ops.fully_connected import FullyConnectedAttributes
-from budget.ops.indexing import ArgAttributes
-from budget.ops.matmul import BatchMatmulAttributes
-from budget.ops.normalization import L2NormAttributes
-from budget.ops.operator import Activation, NoAttributes, Padding
-from budget.ops.pooling import PoolAttributes
-from budget.ops.quantization import ConversionAttributes
-from budget.ops.reduction import ReduceAttributes
-from budget.ops.resize import ResizeAttributes
-from budget.ops.softmax import SoftmaxAttributes
-from budget.ops.transpose_convolution import TransposeConv2DAttributes
+from budget.ops.operator import Activation, Padding
 from budget.transforms.lower.tflite import Lowering, Refused, Rule
 from budget.transforms.lower.tflite_elementwise import activation_of, check_operands
 from budget.transforms.lower.tflite_folding import real_values
@@ -82,9 +71,16 @@ def _convolution(lowering: Lowering, node: Node) -> None:
         raise Refused(f"its weights have shape {list(w)}")
     stride, dilation = _steps(node, "stride"), _steps(node, "dilation", 1)
     padding = _padding(node, x, (w[1], w[2]), stride, dilation)
-    attributes = ConvolutionAttributes(stride, dilation, padding, activation_of(node))
-    op = node.op.removeprefix("tfl.").lower()
-    lowering.emit(op, _without_absent(inputs), node.outputs, attributes, node)
+    lowering.emit(
+        node.op.removeprefix("tfl.").lower(),
+        _without_absent(inputs),
+        node.outputs,
+        node,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        activation=activation_of(node),
+    )
 
 
 def _without_absent(inputs: tuple[str, ...]) -> tuple[str, ...]:
@@ -104,8 +100,16 @@ def _transpose_convolution(lowering: Lowering, node: Node) -> None:
             raise Refused(f"its output shape is said to be {list(stated)} and {list(out)}")
     stride = _steps(node, "stride")
     padding = _padding(node, out, (w[1], w[2]), stride)
-    attributes = TransposeConv2DAttributes((out[1], out[2]), stride, padding, activation_of(node))
-    lowering.emit("transpose_conv_2d", _without_absent(inputs), node.outputs, attributes, node)
+    lowering.emit(
+        "transpose_conv_2d",
+        _without_absent(inputs),
+        node.outputs,
+        node,
+        output_size=(out[1], out[2]),
+        stride=stride,
+        padding=padding,
+        activation=activation_of(node),
+    )
 
 
 def _fully_connected(lowering: Lowering, node: Node) -> None:
@@ -114,31 +118,44 @@ def _fully_connected(lowering: Lowering, node: Node) -> None:
         raise Refused("its weights are shuffled")
     inputs = _without_absent(_real_weights(lowering, node, node.inputs))
     keep = bool(node.attributes.get("keep_num_dims", False))
-    attributes = FullyConnectedAttributes(activation_of(node), keep)
-    lowering.emit("fully_connected", inputs, node.outputs, attributes, node)
+    lowering.emit(
+        "fully_connected",
+        inputs,
+        node.outputs,
+        node,
+        activation=activation_of(node),
+        keep_dimensions=keep,
+    )
 
 
 def _batch_matmul(lowering: Lowering, node: Node) -> None:
     check_operands(node, 2)
     inputs = _real_weights(lowering, node, node.inputs)
     a = node.attributes
-    attributes = BatchMatmulAttributes(bool(a.get("adj_x", False)), bool(a.get("adj_y", False)))
-    lowering.emit("batch_matmul", inputs, node.outputs, attributes, node)
+    x, y = bool(a.get("adj_x", False)), bool(a.get("adj_y", False))
+    lowering.emit("batch_matmul", inputs, node.outputs, node, adj_x=x, adj_y=y)
 
 
 def _pool(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     window, stride = _steps(node, "filter"), _steps(node, "stride")
     padding = _padding(node, lowering.type(node.inputs[0]).shape, window, stride)
-    attributes = PoolAttributes(window, stride, padding, activation_of(node))
-    op = node.op.removeprefix("tfl.").lower()
-    lowering.emit(op, node.inputs, node.outputs, attributes, node)
+    lowering.emit(
+        node.op.removeprefix("tfl.").lower(),
+        node.inputs,
+        node.outputs,
+        node,
+        filter=window,
+        stride=stride,
+        padding=padding,
+        activation=activation_of(node),
+    )
 
 
 def _softmax(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     beta = float(node.attributes.get("beta", 0.0))
-    lowering.emit("softmax", node.inputs, node.outputs, SoftmaxAttributes(beta), node)
+    lowering.emit("softmax", node.inputs, node.outputs, node, beta=beta)
 
 
 def _reduce(lowering: Lowering, node: Node) -> None:
@@ -148,7 +165,7 @@ def _reduce(lowering: Lowering, node: Node) -> None:
     axes = tuple(sorted({lowering.axis(axis, rank) for axis in given}))
     keep = bool(node.attributes.get("keep_dims", False))
     op = node.op.removeprefix("tfl.").lower()
-    lowering.emit(op, node.inputs[:1], node.outputs, ReduceAttributes(axes, keep), node)
+    lowering.emit(op, node.inputs[:1], node.outputs, node, axes=axes, keep_dims=keep)
 
 
 def _resize(lowering: Lowering, node: Node) -> None:
@@ -157,13 +174,15 @@ def _resize(lowering: Lowering, node: Node) -> None:
     if len(size) != 2:
         raise Refused(f"its size is {list(size)}")
     a = node.attributes
-    attributes = ResizeAttributes(
-        (size[0], size[1]),
-        bool(a.get("align_corners", False)),
-        bool(a.get("half_pixel_centers", False)),
+    lowering.emit(
+        "resize_bilinear" if node.op == "tfl.RESIZE_BILINEAR" else "resize_nearest",
+        node.inputs[:1],
+        node.outputs,
+        node,
+        size=(size[0], size[1]),
+        align_corners=bool(a.get("align_corners", False)),
+        half_pixel_centers=bool(a.get("half_pixel_centers", False)),
     )
-    op = "resize_bilinear" if node.op == "tfl.RESIZE_BILINEAR" else "resize_nearest"
-    lowering.emit(op, node.inputs[:1], node.outputs, attributes, node)
 
 
 def _arg(lowering: Lowering, node: Node) -> None:
@@ -172,17 +191,16 @@ def _arg(lowering: Lowering, node: Node) -> None:
     if len(axes) != 1:
         raise Refused(f"it works on dimensions {list(axes)}")
     axis = lowering.axis(axes[0], len(lowering.type(node.inputs[0]).shape))
-    attributes = ArgAttributes(axis, lowering.type(node.outputs[0]).dtype)
+    dtype = lowering.type(node.outputs[0]).dtype
     op = node.op.removeprefix("tfl.").lower()
-    lowering.emit(op, node.inputs[:1], node.outputs, attributes, node)
+    lowering.emit(op, node.inputs[:1], node.outputs, node, axis=axis, dtype=dtype)
 
 
 def _l2_norm(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     if activation_of(node) is not Activation.NONE:
         raise Refused("an activation is fused into it")
-    attributes = L2NormAttributes(_NORM_EPSILON)
-    lowering.emit("l2_norm", node.inputs, node.outputs, attributes, node)
+    lowering.emit("l2_norm", node.inputs, node.outputs, node, epsilon=_NORM_EPSILON)
 
 
 def _quantize(lowering: Lowering, node: Node) -> None:
@@ -191,20 +209,18 @@ def _quantize(lowering: Lowering, node: Node) -> None:
     if not target.is_quantized or not (source.dtype.is_float or source.is_quantized):
         raise Refused("its operand or its result lacks quantisation")
     op = "quantize" if source.dtype.is_float else "requantize"
-    attributes = ConversionAttributes(target.dtype)
-    lowering.emit(op, node.inputs, node.outputs, attributes, node)
+    lowering.emit(op, node.inputs, node.outputs, node, dtype=target.dtype)
 
 
 def _dequantize(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1)
     source, target = lowering.type(node.inputs[0]), lowering.type(node.outputs[0])
     if source.dtype.is_float:
-        attributes = ConversionAttributes(target.dtype)
-        lowering.emit("cast", node.inputs, node.outputs, attributes, node)
+        lowering.emit("cast", node.inputs, node.outputs, node, dtype=target.dtype)
         return
     if not source.is_quantized:
         raise Refused("its operand lacks quantisation")
-    lowering.emit("dequantize", node.inputs, node.outputs, NoAttributes(), node)
+    lowering.emit("dequantize", node.inputs, node.outputs, node)
 
 
 def _densify(lowering: Lowering, node: Node) -> None:

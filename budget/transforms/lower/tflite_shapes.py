@@ -6,19 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budget.graph import Node
-from budget.ops.indexing import GatherAttributes
-from budget.ops.shaping import (
-    ConcatAttributes,
-    MirrorMode,
-    MirrorPadAttributes,
-    PackAttributes,
-    PadAttributes,
-    ReshapeAttributes,
-    SliceAttributes,
-    SplitAttributes,
-    StridedSliceAttributes,
-    TransposeAttributes,
-)
 from budget.transforms.lower.tflite import Lowering, Refused, Rule
 from budget.transforms.lower.tflite_elementwise import activation_of, check_operands
 from budget.transforms.lower.tflite_folding import real_values
@@ -32,8 +19,7 @@ def _reshape(lowering: Lowering, node: Node) -> None:
     """RESHAPE, SQUEEZE and EXPAND_DIMS: the result's shape says it all."""
     check_operands(node, 1, 2)
     target = _shape(lowering, node.outputs[0])
-    attributes = ReshapeAttributes(target)
-    lowering.emit("reshape", node.inputs[:1], node.outputs, attributes, node)
+    lowering.emit("reshape", node.inputs[:1], node.outputs, node, shape=target)
 
 
 def _transpose(lowering: Lowering, node: Node) -> None:
@@ -43,15 +29,15 @@ def _transpose(lowering: Lowering, node: Node) -> None:
     perm = tuple(lowering.axis(axis, rank) for axis in given)
     if sorted(perm) != list(range(rank)):
         raise Refused(f"its order of dimensions is {list(given)}")
-    lowering.emit("transpose", node.inputs[:1], node.outputs, TransposeAttributes(perm), node)
+    lowering.emit("transpose", node.inputs[:1], node.outputs, node, perm=perm)
 
 
 def _concat(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1, len(node.inputs))
     rank = len(_shape(lowering, node.outputs[0]))
     axis = lowering.axis(int(node.attributes.get("axis", 0)), rank)
-    attributes = ConcatAttributes(axis, activation_of(node))
-    lowering.emit("concat", node.inputs, node.outputs, attributes, node)
+    activation = activation_of(node)
+    lowering.emit("concat", node.inputs, node.outputs, node, axis=axis, activation=activation)
 
 
 def _split(lowering: Lowering, node: Node) -> None:
@@ -74,7 +60,7 @@ def _split(lowering: Lowering, node: Node) -> None:
         sizes = tuple(missing if size == -1 else size for size in sizes)
     if len(sizes) != len(node.outputs):
         raise Refused(f"it has {len(node.outputs)} results of sizes {list(sizes)}")
-    lowering.emit("split", (x,), node.outputs, SplitAttributes(axis, sizes), node)
+    lowering.emit("split", (x,), node.outputs, node, axis=axis, sizes=sizes)
 
 
 def _slice(lowering: Lowering, node: Node) -> None:
@@ -87,8 +73,7 @@ def _slice(lowering: Lowering, node: Node) -> None:
         extent - first if count == -1 else count
         for extent, first, count in zip(shape, begin, given)
     )
-    attributes = SliceAttributes(begin, size)
-    lowering.emit("slice", node.inputs[:1], node.outputs, attributes, node)
+    lowering.emit("slice", node.inputs[:1], node.outputs, node, begin=begin, size=size)
 
 
 @dataclass(slots=True)
@@ -105,20 +90,20 @@ def _strided_slice(lowering: Lowering, node: Node) -> None:
     check_operands(node, 4)
     shape = _shape(lowering, node.inputs[0])
     cuts = _cuts(lowering, node, shape)
-    attributes = StridedSliceAttributes(
-        tuple(cut.begin for cut in cuts),
-        tuple(cut.end for cut in cuts),
-        tuple(cut.stride for cut in cuts),
-    )
+    attributes = {
+        "begin": tuple(cut.begin for cut in cuts),
+        "end": tuple(cut.end for cut in cuts),
+        "stride": tuple(cut.stride for cut in cuts),
+    }
     kept = tuple(len(range(cut.begin, cut.end, cut.stride)) for cut in cuts)
     out = _shape(lowering, node.outputs[0])
     if kept == out:
-        lowering.emit("strided_slice", node.inputs[:1], node.outputs, attributes, node)
+        lowering.emit("strided_slice", node.inputs[:1], node.outputs, node, **attributes)
         return
     type = lowering.type(node.outputs[0]).with_shape(kept)
     full = lowering.add_tensor(f"{node.outputs[0]}/slice", type)
-    lowering.emit("strided_slice", node.inputs[:1], (full,), attributes, node)
-    lowering.emit("reshape", (full,), node.outputs, ReshapeAttributes(out), node)
+    lowering.emit("strided_slice", node.inputs[:1], (full,), node, **attributes)
+    lowering.emit("reshape", (full,), node.outputs, node, shape=out)
 
 
 def _cuts(lowering: Lowering, node: Node, shape: tuple[int, ...]) -> list[_Cut]:
@@ -187,29 +172,31 @@ def _pad(lowering: Lowering, node: Node) -> None:
         if filler.size != 1:
             raise Refused(f"it pads with {filler.size} values")
         value = float((filler if quant is None else real_values(filler, quant)).reshape(-1)[0])
-    attributes = PadAttributes(_paddings(lowering, node), value)
-    lowering.emit("pad", node.inputs[:1], node.outputs, attributes, node)
+    paddings = _paddings(lowering, node)
+    lowering.emit("pad", node.inputs[:1], node.outputs, node, paddings=paddings, value=value)
 
 
 def _mirror_pad(lowering: Lowering, node: Node) -> None:
     check_operands(node, 2)
+    from budget.ops.shaping import MirrorMode
+
     mode = MirrorMode(str(node.attributes.get("mode", "REFLECT")).lower())
-    attributes = MirrorPadAttributes(_paddings(lowering, node), mode)
-    lowering.emit("mirror_pad", node.inputs[:1], node.outputs, attributes, node)
+    paddings = _paddings(lowering, node)
+    lowering.emit("mirror_pad", node.inputs[:1], node.outputs, node, paddings=paddings, mode=mode)
 
 
 def _pack(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1, len(node.inputs))
     rank = len(_shape(lowering, node.outputs[0]))
     axis = lowering.axis(int(node.attributes.get("axis", 0)), rank)
-    lowering.emit("pack", node.inputs, node.outputs, PackAttributes(axis), node)
+    lowering.emit("pack", node.inputs, node.outputs, node, axis=axis)
 
 
 def _unpack(lowering: Lowering, node: Node) -> None:
     check_operands(node, 1, outputs=len(node.outputs))
     rank = len(_shape(lowering, node.inputs[0]))
     axis = lowering.axis(int(node.attributes.get("axis", 0)), rank)
-    lowering.emit("unpack", node.inputs, node.outputs, PackAttributes(axis), node)
+    lowering.emit("unpack", node.inputs, node.outputs, node, axis=axis)
 
 
 def _gather(lowering: Lowering, node: Node) -> None:
@@ -217,7 +204,7 @@ def _gather(lowering: Lowering, node: Node) -> None:
     x, indices = (_shape(lowering, name) for name in node.inputs)
     axis = lowering.axis(int(node.attributes.get("axis", 0)), len(x))
     batch = lowering.axis(int(node.attributes.get("batch_dims", 0)), len(indices) + 1)
-    lowering.emit("gather", node.inputs, node.outputs, GatherAttributes(axis, batch), node)
+    lowering.emit("gather", node.inputs, node.outputs, node, axis=axis, batch_dims=batch)
 
 
 def _embedding(lowering: Lowering, node: Node) -> None:
@@ -225,7 +212,7 @@ def _embedding(lowering: Lowering, node: Node) -> None:
     indices, table = node.inputs
     if lowering.type(table).dtype != lowering.type(node.outputs[0]).dtype:
         raise Refused("it looks up quantised rows as real numbers")
-    lowering.emit("gather", (table, indices), node.outputs, GatherAttributes(0, 0), node)
+    lowering.emit("gather", (table, indices), node.outputs, node, axis=0, batch_dims=0)
 
 
 def _rearrange(lowering: Lowering, node: Node, split: Sequence[int], perm: tuple[int, ...]) -> None:
@@ -235,9 +222,9 @@ def _rearrange(lowering: Lowering, node: Node, split: Sequence[int], perm: tuple
     turned = lowering.add_tensor(
         f"{out}/turned", type.with_shape(tuple(split[axis] for axis in perm))
     )
-    lowering.emit("reshape", node.inputs, (parts,), ReshapeAttributes(tuple(split)), node)
-    lowering.emit("transpose", (parts,), (turned,), TransposeAttributes(perm), node)
-    lowering.emit("reshape", (turned,), node.outputs, ReshapeAttributes(type.shape), node)
+    lowering.emit("reshape", node.inputs, (parts,), node, shape=tuple(split))
+    lowering.emit("transpose", (parts,), (turned,), node, perm=perm)
+    lowering.emit("reshape", (turned,), node.outputs, node, shape=type.shape)
 
 
 def _depth_and_space(lowering: Lowering, node: Node) -> None:
