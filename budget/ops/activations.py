@@ -11,7 +11,6 @@ import numpy as np
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops import gemmlowp
 from budget.ops.elementwise import broadcast_shape, same_types
 from budget.ops.fixed_point import (
     Int64s,
@@ -27,7 +26,6 @@ from budget.ops.operator import (
     NoAttributes,
     Operand,
     QuantizedCall,
-    Rounding,
 )
 from budget.ops.quantized import look_up, per_tensor, saturate, table_of, types_of
 
@@ -83,7 +81,7 @@ class Relu(Unary):
 
     def cases(self) -> Iterator[Case]:
         """Arguments on both sides of the bounds."""
-        yield from _cases(NoAttributes(), _FLOAT_AND_INT8)
+        yield from unary_cases(NoAttributes(), _FLOAT_AND_INT8)
 
 
 class Relu6(Relu):
@@ -131,7 +129,7 @@ class LeakyRelu(Unary):
     def cases(self) -> Iterator[Case]:
         """Slopes below and above 1."""
         for alpha in (0.1, 0.3, 1.5):
-            yield from _cases(LeakyReluAttributes(alpha), _ALL, f"{alpha}-")
+            yield from unary_cases(LeakyReluAttributes(alpha), _ALL, f"{alpha}-")
 
 
 class Prelu(Unary):
@@ -175,7 +173,7 @@ class Prelu(Unary):
             yield Case(label, NoAttributes(), operands, _FLOAT_AND_INT8)
 
 
-class _Tabulated(Unary):
+class Tabulated(Unary):
     """Base: 8-bit numbers through a table of 256 results."""
 
     def run_quantized(
@@ -185,108 +183,6 @@ class _Tabulated(Unary):
         (x_type,), (y_type,) = types_of(call)
         table = table_of(lambda x: np.asarray(self.apply(attributes, x)), x_type, y_type)
         return (look_up(inputs[0], table, x_type),)
-
-
-class _Sigmoid(_Tabulated):
-    """Base of the functions that share TFLite's table of 256 values for 16-bit numbers."""
-
-    integer_shift: ClassVar[int]
-
-    def run_quantized(
-        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
-    ) -> tuple[Array, ...]:
-        """A table for 8 bits, interpolation for 16; TFLM computes 8 bits in fixed point."""
-        (x_type,), (y_type,) = types_of(call)
-        x = np.asarray(inputs[0])
-        if x_type.dtype is DType.INT16:
-            return (saturate(self.interpolated(x, per_tensor(x_type).scale), y_type),)
-        if call.rounding is Rounding.TFLM:
-            return (saturate(self.fixed_point(x, x_type), y_type),)
-        return super().run_quantized(attributes, inputs, call)
-
-    def interpolated(self, x: Array, scale: float) -> Int64s:
-        """16-bit results."""
-        raise NotImplementedError
-
-    def fixed_point(self, x: Array, x_type: TensorType) -> Int64s:
-        """8-bit results of the microcontroller kernels."""
-        raise NotImplementedError
-
-
-class Logistic(_Sigmoid):
-    """y = 1 / (1 + exp(-x)); quantised outputs have scale 1/256, or 1/32768 for 16 bits."""
-
-    name = "logistic"
-
-    def apply(self, attributes: Any, x: Any) -> Any:
-        """The same in double precision, with TFLite's cut-offs.
-
-        Source: tensorflow/lite/kernels/internal/reference/logistic.h: above 16.619 the result is
-        1, below -9 it is exp(x).
-        """
-        wide = np.maximum(x, -500).astype(np.float64)  # its exponential is 0 in float32 anyway
-        y = np.where(x < -9.0, np.exp(wide), 1 / (1 + np.exp(-wide)))
-        return np.where(x > np.float32(16.619047164916992188), 1.0, y).astype(np.float32)
-
-    def interpolated(self, x: Array, scale: float) -> Int64s:
-        """Source: Logistic for int16 in internal/reference/integer_ops/logistic.h."""
-        z = _to_table_units(x, scale)
-        magnitude = np.abs(z)
-        index = np.minimum(magnitude >> 9, 254)
-        left, right = _SIGMOID.values[index], _SIGMOID.values[index + 1]
-        y = np.where(
-            magnitude >> 9 >= 255, 0x7FFF << 10, (left << 9) + (magnitude & 0x1FF) * (right - left)
-        )
-        return np.asarray(np.where(z >= 0, y + (1 << 9), (1 << 25) - y + (1 << 9) - 1) >> 10)
-
-    def fixed_point(self, x: Array, x_type: TensorType) -> Int64s:
-        """Source: Logistic for int8 in internal/reference/integer_ops/logistic.h."""
-        raw, scaled, radius = _to_q4(x, x_type)
-        y = rounding_divide_by_pot(gemmlowp.logistic(scaled, 4), 23) - 128
-        return np.where(raw <= -radius, -128, np.where(raw >= radius, 127, y))
-
-    def cases(self) -> Iterator[Case]:
-        """Arguments over the whole range."""
-        yield from _cases(NoAttributes(), (DType.FLOAT32,), "float-")
-        yield from _cases(NoAttributes(), (DType.INT8,), "int8-", (1 / 256, -128))
-        yield from _cases(NoAttributes(), (DType.INT16,), "int16-", (1 / 32768, 0))
-
-
-class Tanh(_Sigmoid):
-    """y = tanh x; quantised outputs have scale 1/128, or 1/32768 for 16 bits."""
-
-    name = "tanh"
-
-    def apply(self, attributes: Any, x: Any) -> Any:
-        """The hyperbolic tangent."""
-        return np.tanh(x.astype(np.float64)).astype(np.float32)
-
-    def interpolated(self, x: Array, scale: float) -> Int64s:
-        """By tanh x = 2 · logistic(2x) - 1.
-
-        Source: Tanh for int16 in internal/reference/integer_ops/tanh.h.
-        """
-        z = _to_table_units(x, scale)
-        magnitude = np.abs(z)
-        index = np.minimum(magnitude >> 8, 254)
-        left, right = _SIGMOID.values[index], _SIGMOID.values[index + 1]
-        y = np.where(
-            magnitude >> 8 >= 255, 0xFFFF << 8, (left << 8) + (magnitude & 0xFF) * (right - left)
-        )
-        up, half = 1 << 23, 1 << 7
-        return np.asarray(np.where(z >= 0, y - up + half, -y + up + half - 1) >> 8)
-
-    def fixed_point(self, x: Array, x_type: TensorType) -> Int64s:
-        """Source: Tanh for int8 in internal/reference/integer_ops/tanh.h."""
-        raw, scaled, radius = _to_q4(x, x_type)
-        y = rounding_divide_by_pot(gemmlowp.tanh(scaled, 4), 24)
-        return np.where(raw <= -radius, -128, np.where(raw >= radius, 127, y))
-
-    def cases(self) -> Iterator[Case]:
-        """Arguments over the whole range."""
-        yield from _cases(NoAttributes(), (DType.FLOAT32,), "float-")
-        yield from _cases(NoAttributes(), (DType.INT8,), "int8-", (1 / 128, 0))
-        yield from _cases(NoAttributes(), (DType.INT16,), "int16-", (1 / 32768, 0))
 
 
 class HardSwish(Unary):
@@ -327,10 +223,10 @@ class HardSwish(Unary):
 
     def cases(self) -> Iterator[Case]:
         """Arguments on both sides of ±3."""
-        yield from _cases(NoAttributes(), _FLOAT_AND_INT8)
+        yield from unary_cases(NoAttributes(), _FLOAT_AND_INT8)
 
 
-class Elu(_Tabulated):
+class Elu(Tabulated):
     """y = x where x >= 0, else exp(x) - 1."""
 
     name = "elu"
@@ -342,10 +238,10 @@ class Elu(_Tabulated):
 
     def cases(self) -> Iterator[Case]:
         """Arguments on both sides of zero."""
-        yield from _cases(NoAttributes(), (DType.FLOAT32,))
+        yield from unary_cases(NoAttributes(), (DType.FLOAT32,))
 
 
-class Gelu(_Tabulated):
+class Gelu(Tabulated):
     """y = x · Φ(x), Φ the normal distribution, or its approximation by tanh."""
 
     name = "gelu"
@@ -364,39 +260,16 @@ class Gelu(_Tabulated):
         """Exact and approximate."""
         for approximate in (False, True):
             label = "tanh-" if approximate else "erf-"
-            yield from _cases(GeluAttributes(approximate), _FLOAT_AND_INT8, label)
+            yield from unary_cases(GeluAttributes(approximate), _FLOAT_AND_INT8, label)
 
 
-class _SigmoidTable:
-    """TFLite's sigmoid_table_uint16: 65536 · logistic(i / 24) for i = 0 … 255, made on first use.
-
-    Each sample is lifted by half of what the straight line to the next one misses in its middle;
-    the last one, which only ends the last line, is the largest number of 16 bits.
-    """
-
-    def __init__(self) -> None:
-        self._values: Int64s | None = None
-
-    @property
-    def values(self) -> Int64s:
-        if self._values is None:
-            exact = 65536 / (1 + np.exp(-np.arange(511) / 48))
-            samples, middles = exact[::2], exact[1::2]
-            missed = middles - (samples[:-1] + samples[1:]) / 2
-            lifted = np.floor(samples[:-1] + missed / 2 + 0.5).astype(np.int64)
-            self._values = np.append(lifted, 65535)
-        return self._values
-
-
-_SIGMOID = _SigmoidTable()
-
-
-def _cases(
+def unary_cases(
     attributes: Any,
     dtypes: tuple[DType, ...],
     prefix: str = "",
     output_quant: tuple[float, int] | None = None,
 ) -> Iterator[Case]:
+    """An odd number of elements, and a batch with arguments from all of the range."""
     for label, shape in {"odd": (1, 3, 5, 7), "batch": (4, 64)}.items():
         yield Case(prefix + label, attributes, (Operand(shape),), dtypes, output_quant)
 
@@ -408,30 +281,6 @@ def _scaled(x: Int64s, real: float) -> Int64s:
 def _signed_scaled(x: Int64s, real: float) -> Int64s:
     q, shift = quantize_multiplier(abs(real))
     return multiply_twice_rounded(x, q if real >= 0 else -q, shift)
-
-
-def _to_table_units(x: Array, scale: float) -> Int64s:
-    """Arguments in units of 1 / 12288, as SigmoidPrepare and TanhPrepare set them up."""
-    raw = x.astype(np.int64)
-    shift = round(math.log2(scale))
-    if scale == 2.0**shift and shift + 12 >= 0:
-        return raw * (3 << (shift + 12))
-    multiplier, left = scale * 4096 * 3, 0
-    while multiplier <= 32767 / 2 and left <= 30:
-        left += 1
-        multiplier *= 2
-    rounding = 1 << (left - 1) if left > 0 else 0
-    return np.asarray((raw * int(multiplier) + rounding) >> left)
-
-
-def _to_q4(x: Array, x_type: TensorType) -> tuple[Int64s, Int64s, int]:
-    """Differences from zero, the same in Q4, and the difference from which on Q4 overflows."""
-    quant = per_tensor(x_type)
-    raw = x.astype(np.int64) - quant.zero_point
-    q, shift = quantize_multiplier(quant.scale * (1 << 27))
-    radius = math.floor(15 * 2.0 ** (27 - shift))
-    inside = np.clip(raw, -radius, radius)
-    return raw, multiply_twice_rounded(inside, q, shift), radius
 
 
 def _multiplier16(real: np.float32) -> tuple[int, int]:
@@ -458,8 +307,6 @@ OPERATORS = (
     ReluN1To1(),
     LeakyRelu(),
     Prelu(),
-    Logistic(),
-    Tanh(),
     HardSwish(),
     Elu(),
     Gelu(),

@@ -29,15 +29,15 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "mathematics": ("exp", "log", "sqrt", "rsqrt", "square", "abs", "neg", "floor"),
     "activations": (
-        "relu", "relu6", "relu_n1_to_1", "leaky_relu", "prelu", "logistic", "tanh",
-        "hard_swish", "elu", "gelu",
+        "relu", "relu6", "relu_n1_to_1", "leaky_relu", "prelu", "hard_swish", "elu", "gelu",
     ),
+    "sigmoid": ("logistic", "tanh"),
     "softmax": ("softmax", "log_softmax"),
     "reduction": ("mean", "sum", "reduce_max", "reduce_min"),
     "shaping": (
-        "reshape", "transpose", "concat", "split", "slice", "strided_slice", "pad", "mirror_pad",
-        "pack", "unpack",
+        "reshape", "transpose", "slice", "strided_slice", "pad", "mirror_pad",
     ),
+    "joining": ("concat", "split", "pack", "unpack"),
     "resize": ("resize_nearest", "resize_bilinear"),
     "quantization": ("quantize", "dequantize", "requantize", "cast"),
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Operators that move elements without arithmetic on them."""
+"""Operators that move the elements of one tensor, and the attributes of all that move elements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops.fixed_point import apply_activation_float
 from budget.ops.operator import (
     Activation,
     Case,
@@ -174,11 +173,13 @@ class Movement(Operator):
         """Of the stored numbers; operand and output share one scale."""
         return self.run_float(attributes, inputs)
 
-    def _case(self, label: str, attributes: Any, *shapes: tuple[int, ...]) -> Case:
+    def case(self, label: str, attributes: Any, *shapes: tuple[int, ...]) -> Case:
+        """A test case with operands of those shapes and one scale for all."""
         operands = tuple(Operand(shape) for shape in shapes)
         return Case(label, attributes, operands, self.dtypes, "same")
 
-    def _refuse(self, attributes: Any, shape: tuple[int, ...]) -> ModelError:
+    def refusal(self, attributes: Any, shape: tuple[int, ...]) -> ModelError:
+        """The error to raise where attributes and shape do not go together."""
         return ModelError(f"{self.name} cannot apply {attributes} to a tensor of shape {shape}")
 
 
@@ -192,7 +193,7 @@ class Reshape(Movement):
     def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """The shape that was asked for; it has as many elements."""
         if np.prod(inputs[0], dtype=np.int64) != np.prod(attributes.shape, dtype=np.int64):
-            raise self._refuse(attributes, inputs[0])
+            raise self.refusal(attributes, inputs[0])
         return [attributes.shape]
 
     def cost(
@@ -207,9 +208,9 @@ class Reshape(Movement):
 
     def cases(self) -> Iterator[Case]:
         """To a vector, to a scalar, to more dimensions."""
-        yield self._case("flatten", ReshapeAttributes((1, 60)), (1, 3, 4, 5))
-        yield self._case("scalar", ReshapeAttributes(()), (1, 1))
-        yield self._case("expand", ReshapeAttributes((2, 1, 6, 1)), (2, 6))
+        yield self.case("flatten", ReshapeAttributes((1, 60)), (1, 3, 4, 5))
+        yield self.case("scalar", ReshapeAttributes(()), (1, 1))
+        yield self.case("expand", ReshapeAttributes((2, 1, 6, 1)), (2, 6))
 
 
 class Transpose(Movement):
@@ -221,7 +222,7 @@ class Transpose(Movement):
     def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """The operand's extents in the new order."""
         if sorted(attributes.perm) != list(range(len(inputs[0]))):
-            raise self._refuse(attributes, inputs[0])
+            raise self.refusal(attributes, inputs[0])
         return [tuple(inputs[0][axis] for axis in attributes.perm)]
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
@@ -230,88 +231,9 @@ class Transpose(Movement):
 
     def cases(self) -> Iterator[Case]:
         """Two, three and four dimensions."""
-        yield self._case("matrix", TransposeAttributes((1, 0)), (3, 5))
-        yield self._case("rotate", TransposeAttributes((2, 0, 1)), (3, 5, 2))
-        yield self._case("to-channels-first", TransposeAttributes((0, 3, 1, 2)), (2, 3, 5, 4))
-
-
-class Concat(Movement):
-    """Tensors one behind the other along a dimension."""
-
-    name = "concat"
-    Attributes = ConcatAttributes
-
-    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """Extents add up along the axis and agree elsewhere."""
-        axis, first = attributes.axis, inputs[0]
-        if axis not in range(len(first)):
-            raise self._refuse(attributes, first)
-        for shape in inputs[1:]:
-            if (*shape[:axis], first[axis], *shape[axis + 1 :]) != first:
-                raise self._refuse(attributes, shape)
-        return [(*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])]
-
-    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """A copy of all, then the activation."""
-        joined = np.concatenate([np.asarray(x) for x in inputs], axis=attributes.axis)
-        if attributes.activation is Activation.NONE:
-            return (joined,)
-        active = apply_activation_float(attributes.activation, joined.astype(np.float32))
-        return (active.astype(joined.dtype),)
-
-    def run_quantized(
-        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
-    ) -> tuple[Array, ...]:
-        """A copy; operands in another scale are brought to the output's in float32.
-
-        Source: ConcatenationWithScaling in tensorflow/lite/kernels/internal/reference/
-        concatenation.h, which TFLite uses for uint8; its int8 and int16 kernels demand one scale.
-        """
-        y_type = call.outputs[0]
-        y = per_tensor(y_type)
-        parts = []
-        for x, x_type in zip(inputs, call.inputs, strict=True):
-            if x_type is None or x_type.quant == y_type.quant:
-                parts.append(np.asarray(x))
-                continue
-            quant = per_tensor(x_type)
-            factor = quant.scale32 * (np.float32(1) / y.scale32)
-            bias = -np.float32(quant.zero_point) * factor
-            rounded = round_away(np.asarray(x).astype(np.float32) * factor + bias)
-            parts.append(saturate(rounded.astype(np.int64) + y.zero_point, y_type))
-        return (np.concatenate(parts, axis=attributes.axis),)
-
-    def cases(self) -> Iterator[Case]:
-        """Channels, rows, batches; two and three operands."""
-        yield self._case("channels", ConcatAttributes(3), (1, 3, 4, 5), (1, 3, 4, 2))
-        yield self._case("rows", ConcatAttributes(1), (2, 3, 4), (2, 1, 4), (2, 2, 4))
-        yield self._case("batches", ConcatAttributes(0), (1, 7), (2, 7))
-
-
-class Split(Movement):
-    """A tensor cut into parts along a dimension."""
-
-    name = "split"
-    Attributes = SplitAttributes
-
-    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """One for each size; the sizes add up to the operand's extent."""
-        axis, shape = attributes.axis, inputs[0]
-        if axis not in range(len(shape)) or sum(attributes.sizes) != shape[axis]:
-            raise self._refuse(attributes, shape)
-        return [(*shape[:axis], size, *shape[axis + 1 :]) for size in attributes.sizes]
-
-    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """Copies of the parts."""
-        ends = np.cumsum(attributes.sizes)[:-1]
-        parts = np.split(np.asarray(inputs[0]), ends, axis=attributes.axis)
-        return tuple(np.ascontiguousarray(part) for part in parts)
-
-    def cases(self) -> Iterator[Case]:
-        """Equal and unequal parts."""
-        yield self._case("halves", SplitAttributes(3, (3, 3)), (1, 2, 4, 6))
-        yield self._case("unequal", SplitAttributes(1, (1, 4, 2)), (2, 7, 3))
-        yield self._case("one", SplitAttributes(0, (2,)), (2, 3))
+        yield self.case("matrix", TransposeAttributes((1, 0)), (3, 5))
+        yield self.case("rotate", TransposeAttributes((2, 0, 1)), (3, 5, 2))
+        yield self.case("to-channels-first", TransposeAttributes((0, 3, 1, 2)), (2, 3, 5, 4))
 
 
 class Slice(Movement):
@@ -328,7 +250,7 @@ class Slice(Movement):
             for start, extent, limit in zip(begin, size, shape, strict=True)
         )
         if not inside:
-            raise self._refuse(attributes, shape)
+            raise self.refusal(attributes, shape)
         return [size]
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
@@ -341,9 +263,9 @@ class Slice(Movement):
 
     def cases(self) -> Iterator[Case]:
         """Inside, at the border, everything."""
-        yield self._case("inside", SliceAttributes((0, 1, 1, 2), (2, 2, 3, 1)), (2, 4, 5, 3))
-        yield self._case("border", SliceAttributes((1, 3), (2, 4)), (3, 7))
-        yield self._case("all", SliceAttributes((0, 0), (3, 7)), (3, 7))
+        yield self.case("inside", SliceAttributes((0, 1, 1, 2), (2, 2, 3, 1)), (2, 4, 5, 3))
+        yield self.case("border", SliceAttributes((1, 3), (2, 4)), (3, 7))
+        yield self.case("all", SliceAttributes((0, 0), (3, 7)), (3, 7))
 
 
 class StridedSlice(Movement):
@@ -360,7 +282,7 @@ class StridedSlice(Movement):
             for indices, limit in zip(ranges, shape, strict=True)
         )
         if not inside:
-            raise self._refuse(attributes, shape)
+            raise self.refusal(attributes, shape)
         return [tuple(len(indices) for indices in ranges)]
 
     def _ranges(self, attributes: Any) -> list[range]:
@@ -379,9 +301,9 @@ class StridedSlice(Movement):
     def cases(self) -> Iterator[Case]:
         """Steps of one, of two and backwards."""
         plain = StridedSliceAttributes((0, 1, 0), (2, 4, 3), (1, 1, 1))
-        yield self._case("plain", plain, (2, 5, 3))
-        yield self._case("step", StridedSliceAttributes((1, 0), (7, 5), (2, 3)), (7, 5))
-        yield self._case("backwards", StridedSliceAttributes((6, 3), (0, -1), (-2, -1)), (7, 5))
+        yield self.case("plain", plain, (2, 5, 3))
+        yield self.case("step", StridedSliceAttributes((1, 0), (7, 5), (2, 3)), (7, 5))
+        yield self.case("backwards", StridedSliceAttributes((6, 3), (0, -1), (-2, -1)), (7, 5))
 
 
 class Pad(Movement):
@@ -397,7 +319,7 @@ class Pad(Movement):
             len(attributes.paddings) != len(shape)
             or min(map(min, attributes.paddings), default=0) < 0
         ):
-            raise self._refuse(attributes, shape)
+            raise self.refusal(attributes, shape)
         return [
             tuple(
                 before + extent + behind
@@ -425,8 +347,8 @@ class Pad(Movement):
     def cases(self) -> Iterator[Case]:
         """Unequal borders; borders of zero and of another value."""
         paddings = ((0, 0), (1, 2), (3, 0), (0, 0))
-        yield self._case("zero", PadAttributes(paddings), (1, 3, 4, 2))
-        yield self._case("all", PadAttributes(((1, 1), (0, 2))), (3, 4))
+        yield self.case("zero", PadAttributes(paddings), (1, 3, 4, 2))
+        yield self.case("all", PadAttributes(((1, 1), (0, 2))), (3, 4))
         operands = (Operand((1, 3, 4, 2)),)
         yield Case("value", PadAttributes(paddings, -1.5), operands, (DType.FLOAT32,))
 
@@ -446,7 +368,7 @@ class MirrorPad(Movement):
             for extent, pair in zip(shape, attributes.paddings, strict=True)
         )
         if not fits:
-            raise self._refuse(attributes, shape)
+            raise self.refusal(attributes, shape)
         return [
             tuple(
                 before + extent + behind
@@ -462,65 +384,14 @@ class MirrorPad(Movement):
         """Both modes, unequal borders."""
         for mode in MirrorMode:
             attributes = MirrorPadAttributes(((0, 0), (2, 1), (1, 3), (0, 0)), mode)
-            yield self._case(mode.value, attributes, (1, 4, 5, 2))
-
-
-class Pack(Movement):
-    """Tensors of one shape stacked along a new dimension."""
-
-    name = "pack"
-    Attributes = PackAttributes
-
-    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """The operands' shape with their number inserted."""
-        axis, first = attributes.axis, inputs[0]
-        if axis not in range(len(first) + 1) or any(shape != first for shape in inputs):
-            raise ModelError(f"pack cannot stack shapes {list(inputs)} along axis {axis}")
-        return [(*first[:axis], len(inputs), *first[axis:])]
-
-    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """A copy of all."""
-        return (np.stack([np.asarray(x) for x in inputs], axis=attributes.axis),)
-
-    def cases(self) -> Iterator[Case]:
-        """The first, a middle and the last dimension."""
-        for axis in (0, 1, 2):
-            yield self._case(f"axis{axis}", PackAttributes(axis), (3, 4), (3, 4))
-
-
-class Unpack(Movement):
-    """A tensor taken apart along a dimension, which vanishes."""
-
-    name = "unpack"
-    Attributes = PackAttributes
-
-    def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        """As many outputs as the dimension's extent."""
-        axis, shape = attributes.axis, inputs[0]
-        if axis not in range(len(shape)):
-            raise self._refuse(attributes, shape)
-        return [(*shape[:axis], *shape[axis + 1 :])] * shape[axis]
-
-    def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
-        """Copies of the parts."""
-        x = np.moveaxis(np.asarray(inputs[0]), attributes.axis, 0)
-        return tuple(np.ascontiguousarray(part) for part in x)
-
-    def cases(self) -> Iterator[Case]:
-        """The first and the last dimension."""
-        for axis in (0, 2):
-            yield self._case(f"axis{axis}", PackAttributes(axis), (3, 4, 2))
+            yield self.case(mode.value, attributes, (1, 4, 5, 2))
 
 
 OPERATORS = (
     Reshape(),
     Transpose(),
-    Concat(),
-    Split(),
     Slice(),
     StridedSlice(),
     Pad(),
     MirrorPad(),
-    Pack(),
-    Unpack(),
 )

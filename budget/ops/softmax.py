@@ -92,7 +92,7 @@ class Softmax(Operator):
         scale = per_tensor(x_type).scale
         if x_type.dtype is DType.INT16:
             return (saturate(_softmax16(difference, scale * attributes.beta), y_type),)
-        q, shift, least = _q5_multiplier(attributes.beta, scale)
+        q, shift, least = q5_multiplier(attributes.beta, scale)
         counted = difference >= least
         scaled = multiply_twice_rounded(np.maximum(difference, least), q, shift)
         exponentials = gemmlowp.exp_on_negative_values(scaled, 5)
@@ -147,7 +147,7 @@ class LogSoftmax(Softmax):
         (x_type,), (y_type,) = types_of(call)
         x = np.asarray(inputs[0]).astype(np.int64)
         difference = x - x.max(-1, keepdims=True)
-        q, shift, least = _q5_multiplier(1.0, per_tensor(x_type).scale)
+        q, shift, least = q5_multiplier(1.0, per_tensor(x_type).scale)
         scaled = multiply_twice_rounded(np.maximum(difference, least), q, shift)
         exponentials = gemmlowp.exp_on_negative_values(scaled, 5)
         parts = np.where(difference >= least, rounding_divide_by_pot(exponentials, 12), 0)
@@ -166,7 +166,7 @@ class LogSoftmax(Softmax):
                 yield Case(label, NoAttributes(), (Operand(shape),), (dtype,), quant)
 
 
-def _q5_multiplier(beta: float, scale: float) -> tuple[int, int, int]:
+def q5_multiplier(beta: float, scale: float) -> tuple[int, int, int]:
     """Multiplier and shift to Q5, and the smallest difference that Q5 can hold.
 
     Source: PreprocessSoftmaxScaling and CalculateInputRadius in
