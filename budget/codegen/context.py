@@ -1,0 +1,112 @@
+"""What a step's writer is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from budget.codegen.c import C_TYPES, Table, shape_text
+from budget.codegen.options import EmitOptions
+from budget.errors import InvalidGraphError, UnsupportedModelError
+from budget.graph import ABSENT, Array, TensorType
+from budget.plan.program import Program, Step
+
+
+@dataclass(frozen=True, slots=True)
+class StepCode:
+    """The body of one step's function.
+
+    Attributes:
+        kernels: kernel files that it calls.
+        statements: C statements; operands are ``x0``, ``x1`` … , results ``y0`` …, scratch ``s``.
+        tables: constant arrays that the statements name.
+    """
+
+    kernels: tuple[str, ...]
+    statements: tuple[str, ...]
+    tables: tuple[Table, ...] = ()
+
+
+@dataclass
+class StepContext:
+    """One step of a program, seen by its writer.
+
+    Attributes:
+        program: the whole.
+        step: the one to write.
+        options: what the user decided.
+        tables: constants that the writer has asked for so far.
+    """
+
+    program: Program
+    step: Step
+    options: EmitOptions
+    tables: list[Table] = field(default_factory=list)
+
+    @property
+    def attributes(self) -> Any:
+        """The node's attributes."""
+        return self.step.node.attributes
+
+    def has(self, index: int) -> bool:
+        """Whether operand ``index`` is given."""
+        inputs = self.step.node.inputs
+        return index < len(inputs) and inputs[index] != ABSENT
+
+    def type(self, index: int) -> TensorType:
+        """Type of operand ``index``."""
+        return self.program.types[self.step.node.inputs[index]]
+
+    def output_type(self, index: int = 0) -> TensorType:
+        """Type of result ``index``."""
+        return self.program.types[self.step.node.outputs[index]]
+
+    def constant(self, index: int) -> Array:
+        """Data of a constant operand.
+
+        Raises:
+            UnsupportedModelError: it is computed at run time.
+        """
+        data = self.program.graph.constant(self.step.node.inputs[index])
+        if data is None:
+            raise self.refuse(f"operand {index} must be a constant")
+        return data
+
+    def operand(self, index: int) -> str:
+        """C expression for operand ``index``: ``x0`` …, or a table if it is constant."""
+        name = self.step.node.inputs[index]
+        data = self.program.graph.constant(name)
+        if data is None:
+            return f"x{index}"
+        type = self.program.types[name]
+        return self.table(f"x{index}", C_TYPES[type.dtype], data, "constant operand")
+
+    def table(self, suffix: str, c_type: str, values: Any, what: str) -> str:
+        """Adds a constant array and returns its C name."""
+        array = np.asarray(values)
+        name = f"step_{self.step.index:02d}_{suffix}"
+        text = f"{what}: {shape_text(array.shape)}"
+        self.tables.append(Table(name, c_type, array, text))
+        return name
+
+    def code(self, kernel: str, *statements: str) -> StepCode:
+        """The finished body: one kernel file, the statements, and all tables asked for."""
+        return StepCode((kernel,), statements, tuple(self.tables))
+
+    def refuse(self, why: str) -> UnsupportedModelError:
+        """The error for a step that cannot be written; all of a model's are collected."""
+        node = self.step.node
+        return UnsupportedModelError(f"{node.op} '{self.step.layer}': {why}")
+
+
+def per_tensor(type: TensorType) -> tuple[float, int]:
+    """Scale and zero point of an activation.
+
+    Raises:
+        InvalidGraphError: it has none; the reader or the lowering should have refused it.
+    """
+    if type.quant is None:
+        raise InvalidGraphError(f"a tensor of {type.dtype.value} has no quantisation")
+    return float(type.quant.scale[0]), int(type.quant.zero_point[0])
