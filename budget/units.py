@@ -54,15 +54,15 @@ _AREA = _times(_METRE, _METRE)
 def _symbols() -> dict[str, tuple[float, Exponents]]:
     table: dict[str, tuple[float, Exponents]] = {}
     prefixed = {
-        "W": (_WATT, "fpnumkM"),
-        "J": (_JOULE, "fpnumkM"),
-        "V": (_VOLT, "num"),
-        "A": (_AMPERE, "fpnum"),
-        "C": (_COULOMB, "pnumk"),
-        "F": (_FARAD, "pnum"),
-        "Ohm": (_OHM, "mkMG"),
-        "s": (_SECOND, "pnum"),
-        "Hz": (_PER_SECOND, "kMG"),
+        "W": (_WATT, "fpnumkMG"),
+        "J": (_JOULE, "fpnumkMG"),
+        "V": (_VOLT, "fpnumkMG"),
+        "A": (_AMPERE, "fpnumkMG"),
+        "C": (_COULOMB, "fpnumkMG"),
+        "F": (_FARAD, "fpnumkMG"),
+        "Ohm": (_OHM, "fpnumkMG"),
+        "Hz": (_PER_SECOND, "fpnumkMG"),
+        "s": (_SECOND, "fpnum"),
         "MAC": (_MAC, "kMGT"),
         "B": (_BYTE, "kMG"),
     }
@@ -72,6 +72,7 @@ def _symbols() -> dict[str, tuple[float, Exponents]]:
     for power, prefix in enumerate(("Ki", "Mi", "Gi"), start=1):
         table[prefix + "B"] = (1024.0**power, _BYTE)
     table |= {
+        "byte": (1.0, _BYTE),
         "bytes": (1.0, _BYTE),
         "bit": (0.125, _BYTE),
         "kbit": (125.0, _BYTE),
@@ -198,7 +199,7 @@ def _article(noun: str) -> str:
 _SCALES: Mapping[str, tuple[tuple[float, str], ...]] = {
     "m2": ((1.0, "m²"), (1e-4, "cm²"), (1e-6, "mm²")),
     "W/m2": ((1e4, "W/cm²"), (10.0, "mW/cm²"), (1e-2, "µW/cm²"), (1e-5, "nW/cm²")),
-    "A/Hz": ((1e-9, "mA/MHz"), (1e-12, "µA/MHz")),
+    "A/Hz": ((1e-9, "mA/MHz"), (1e-12, "µA/MHz"), (1e-15, "nA/MHz")),
     "s": (
         (31557600.0, "years"),
         (86400.0, "days"),
@@ -216,7 +217,9 @@ _SCALES: Mapping[str, tuple[tuple[float, str], ...]] = {
     "ratio": ((0.01, "%"),),
 }
 _ENGINEERING = tuple(
-    (factor, prefix.replace("u", "µ")) for prefix, factor in reversed(_PREFIXES.items())
+    (factor, prefix.replace("u", "µ"))
+    for prefix, factor in reversed(_PREFIXES.items())
+    if prefix != "T"
 )
 _PLAIN = ("", "cycles", "MAC", "MAC/s")
 # the largest unit that leaves at least this many of it; 200 h reads better than 8.3 days
@@ -242,15 +245,20 @@ def format(value: float, unit: str, digits: int = 2) -> str:
         scales = tuple((factor, prefix + unit) for factor, prefix in _ENGINEERING)
     if value == 0:
         return f"0 {dict(scales).get(1.0) or unit}".strip() if unit != "ratio" else "0 %"
-    scale, symbol = scales[-1]
-    for candidate, name in scales:
-        # 999.7 mW is 1 W at this precision: compare what will be printed
-        if abs(value) / candidate >= _LEAST.get(name, 1.0) * (1 - 0.5 * 10.0**-digits):
-            scale, symbol = candidate, name
-            break
     if unit == "bytes":
         digits = max(digits, 3)
-    number = _number(value / scale, digits)
+    index = next(
+        (i for i, (scale, name) in enumerate(scales) if abs(value) >= scale * _LEAST.get(name, 1)),
+        len(scales) - 1,
+    )
+    number = _number(value / scales[index][0], digits)
+    if index and abs(float(number)) * scales[index][0] >= scales[index - 1][0] * _LEAST.get(
+        scales[index - 1][1], 1
+    ):
+        # 999.7 mW is 1 W when rounded
+        index -= 1
+        number = _number(value / scales[index][0], digits)
+    symbol = scales[index][1]
     if symbol.startswith("/"):
         return number + symbol
     return f"{number} {symbol}".strip()
