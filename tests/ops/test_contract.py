@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import witnesses
 from single_operator import QUANTIZED, Single, build, inputs, seeded
 
 from budget.graph import DType
@@ -65,7 +66,7 @@ def test_equals_its_witness(operator: Operator, dtype: DType, case: Case, varian
     random = seeded("inputs", operator.name, dtype, case.label, variant)
     witness = made.litert
     if operator.witness != "litert" and not made.is_quantized:
-        witnesses = pytest.importorskip("witnesses")
+        pytest.importorskip("tensorflow")
         witness = witnesses.of(operator, case)
     for x in inputs(made, random):
         expected = witness(x)
