@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -28,12 +29,14 @@ class KerasFile:
         weights: HDF5 file with the weights; None if the file has none.
         format: ``keras``, ``h5`` or ``keras-json``.
         sha256: of the whole file.
+        keras_version: that wrote the file, such as ``2.4.0``; some functions changed since.
     """
 
     config: bytes | str
     weights: Hdf5File | None
     format: str
     sha256: str
+    keras_version: str
 
 
 def open_keras(path: Path) -> KerasFile:
@@ -54,7 +57,7 @@ def open_keras(path: Path) -> KerasFile:
     if data.startswith(ZIP_SIGNATURE):
         return _open_archive(data, digest, where)
     if data.lstrip()[:1] == b"{":
-        return KerasFile(data, None, "keras-json", digest)
+        return KerasFile(data, None, "keras-json", digest, _version(data))
     raise CorruptModelError(
         "neither a .keras archive nor an HDF5 file nor a model's JSON", where=where
     )
@@ -71,7 +74,8 @@ def _open_hdf5(data: bytes, digest: str, where: str) -> KerasFile:
         )
     if not isinstance(config, bytes | str):
         raise CorruptModelError("model_config is not text", where=where)
-    return KerasFile(text(config), file, "h5", digest)
+    version = file.attribute("", "keras_version")
+    return KerasFile(text(config), file, "h5", digest, "2" if version is None else text(version))
 
 
 def _open_archive(data: bytes, digest: str, where: str) -> KerasFile:
@@ -80,6 +84,7 @@ def _open_archive(data: bytes, digest: str, where: str) -> KerasFile:
             if len(archive.infolist()) > _MAX_MEMBERS:
                 raise CorruptModelError("the archive has too many members", where=where)
             config = _member(archive, "config.json", MAX_CONFIG_BYTES, len(data), where)
+            metadata = _member(archive, "metadata.json", MAX_CONFIG_BYTES, len(data), where)
             weights = _member(archive, "model.weights.h5", None, len(data), where)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
         raise CorruptModelError(f"not a sound archive: {error}", where=where) from None
@@ -95,7 +100,14 @@ def _open_archive(data: bytes, digest: str, where: str) -> KerasFile:
             where=where,
             hint="weights split over several files are not read: save the model as one .keras file",
         )
-    return KerasFile(config, Hdf5File(io.BytesIO(weights), len(weights), where), "keras", digest)
+    file = Hdf5File(io.BytesIO(weights), len(weights), where)
+    return KerasFile(config, file, "keras", digest, _version(metadata or b""))
+
+
+def _version(data: bytes) -> str:
+    """What a JSON text names as Keras's version, without reading all of it."""
+    found = re.search(rb'"keras_version"\s*:\s*"(\d[^"]{0,40})"', data)
+    return found.group(1).decode("ascii", "replace") if found else "3"
 
 
 def _member(
