@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
 from budget.plan.program import Role
+from budget.plan.spans import align
 
 
 @dataclass(slots=True)
@@ -16,7 +17,7 @@ class Item:
 
     Attributes:
         name: of the tensor that is written first.
-        size_bytes: unaligned.
+        size_bytes: rounded up to the alignment.
         role: why the bytes exist.
         from_start: alive before the first step.
         to_end: alive after the last step.
@@ -63,6 +64,7 @@ def build_memory_model(
     graph: Graph,
     types: Mapping[str, TensorType],
     scratch_bytes: Sequence[int],
+    alignment_bytes: int = 1,
     *,
     share_views: bool = True,
     overwrite: bool = True,
@@ -73,6 +75,7 @@ def build_memory_model(
         graph: canonical.
         types: deployed types of all tensors.
         scratch_bytes: per node, RAM needed only while it runs.
+        alignment_bytes: of every offset, and so of every size.
         share_views: reshapes and the like cost neither bytes nor time.
         overwrite: element-wise outputs may lie on inputs that die.
     """
@@ -82,7 +85,8 @@ def build_memory_model(
     def add_item(name: str, role: Role, from_start: bool) -> None:
         item_of[name] = len(items)
         is_state = role is Role.STATE
-        items.append(Item(name, types[name].size_bytes, role, from_start, is_state))
+        size = align(types[name].size_bytes, alignment_bytes)
+        items.append(Item(name, size, role, from_start, is_state))
 
     for name, tensor in graph.tensors.items():
         if tensor.is_variable:
@@ -115,7 +119,8 @@ def build_memory_model(
     ]
     successors, counts = _edges(graph)
     return MemoryModel(
-        graph.nodes, items, item_of, touched, overwritable, list(scratch_bytes),
+        graph.nodes, items, item_of, touched, overwritable,
+        [align(size, alignment_bytes) for size in scratch_bytes],
         successors, counts, views,
     )  # fmt: skip
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
 from budget.plan.checker import check_plan
 from budget.plan.memory import MemoryModel, build_memory_model
-from budget.plan.offsets import arena_bytes, assign_offsets, lower_bound_bytes
+from budget.plan.offsets import assign_offsets
+from budget.plan.order import search_order
 from budget.plan.precision import Precision, deployed_types, multiplier_bytes
 from budget.plan.program import Buffer, Location, Program, Role, Step
-from budget.plan.storage import Span, Storage, assign_storage
+from budget.plan.spans import Span, arena_bytes, lower_bound_bytes
+from budget.plan.storage import Storage, assign_storage
 
 ALIGNMENT_BYTES = 4
 
@@ -32,28 +35,61 @@ def plan(
     require_supported(graph)
     types = deployed_types(graph, Precision(precision) if precision else None)
     scratch = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
-    model = build_memory_model(graph, types, scratch)
-    order = list(range(len(graph.nodes)))
-    storage = assign_storage(model, order)
-    spans = list(storage.spans)
-    for step, index in enumerate(order):
-        if scratch[index]:
-            spans.append(Span(scratch[index], step, step))
-    offsets = assign_offsets(spans, ALIGNMENT_BYTES)
-    buffers = _buffers(model, storage, spans, offsets)
+    model = build_memory_model(graph, types, scratch, ALIGNMENT_BYTES)
+    layout = _smallest_layout(model)
     return check_plan(
         Program(
             graph,
-            _steps(graph, model, order, types),
-            buffers,
-            _locations(model, storage, buffers),
-            arena_bytes(spans, offsets),
-            lower_bound_bytes(spans, ALIGNMENT_BYTES),
+            _steps(graph, model, layout.order, types),
+            layout.buffers,
+            layout.locations,
+            layout.arena_bytes,
+            layout.lower_bound_bytes,
             "search",
             runtime,
             types,
             ALIGNMENT_BYTES,
         )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """An order with the offsets found for it; see Program for the fields."""
+
+    order: list[int]
+    buffers: dict[str, Buffer]
+    locations: dict[str, Location]
+    arena_bytes: int
+    lower_bound_bytes: int
+
+
+def _smallest_layout(model: MemoryModel) -> _Layout:
+    """The searched order, unless its buffers pack so badly that the graph's own does better."""
+    given = list(range(len(model.nodes)))
+    searched = search_order(model)
+    best = _lay_out(model, searched)
+    if searched != given and best.arena_bytes > best.lower_bound_bytes:
+        other = _lay_out(model, given)
+        if other.arena_bytes < best.arena_bytes:
+            return other
+    return best
+
+
+def _lay_out(model: MemoryModel, order: list[int]) -> _Layout:
+    storage = assign_storage(model, order)
+    spans = list(storage.spans)
+    for step, index in enumerate(order):
+        if model.scratch_bytes[index]:
+            spans.append(Span(model.scratch_bytes[index], step, step))
+    offsets = assign_offsets(spans)
+    buffers = _buffers(model, storage, spans, offsets)
+    return _Layout(
+        order,
+        buffers,
+        _locations(model, storage, buffers),
+        arena_bytes(spans, offsets),
+        lower_bound_bytes(spans),
     )
 
 

@@ -29,7 +29,7 @@ class Buffer:
 
     Attributes:
         name: of the buffer; the first tensor it holds.
-        size_bytes: unaligned size.
+        size_bytes: a multiple of the program's alignment.
         first_step: index of the step that writes it (-1: present before the first step).
         last_step: index of the last step that reads it (number of steps: read after the last).
         role: why it exists.

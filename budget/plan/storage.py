@@ -6,15 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budget.plan.memory import MemoryModel
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A run of bytes during a run of steps, both ends included."""
-
-    size_bytes: int
-    first_step: int
-    last_step: int
+from budget.plan.spans import Span
 
 
 @dataclass(frozen=True, slots=True)
