@@ -64,12 +64,13 @@ def _affine(editor: GraphEditor, node: Node) -> tuple[str, Affine] | None:
             return None
         if any(name != ABSENT and c is None for name, c in zip(node.inputs[1:], constants[1:])):
             return None
-        factor = 1 / np.sqrt(variance.astype(np.float64) + node.attributes.epsilon)
-        if scale is not None:
-            factor = factor * scale
-        shift = -mean.astype(np.float64) * factor
-        if offset is not None:
-            shift = shift + offset
+        with np.errstate(all="ignore"):
+            factor = 1 / np.sqrt(variance.astype(np.float64) + node.attributes.epsilon)
+            if scale is not None:
+                factor = factor * scale
+            shift = -mean.astype(np.float64) * factor
+            if offset is not None:
+                shift = shift + offset
         return node.inputs[0], (factor, shift)
     if node.op not in ("add", "sub", "mul", "div") or len(constants) != 2:
         return None
@@ -138,7 +139,8 @@ def _absorb(editor: GraphEditor, layer: Node, node: Node, affine: Affine) -> Non
         along = [1] * weights.ndim
         along[axis] = channels
         bias = bias * factor
-        folded = (weights * factor.reshape(along)).astype(dtype)
+        with np.errstate(all="ignore"):  # weights of a damaged file may overflow
+            folded = (weights * factor.reshape(along)).astype(dtype)
         weights_name = editor.add_constant(_base(weights_name) + "/folded", folded)
     if shift is not None:
         bias = bias + np.asarray(_per_channel(shift, channels))

@@ -16,6 +16,7 @@ from budget.transforms.lower import (
 )
 from budget.transforms.lower.folding import fold_affine
 from budget.transforms.lower.fusion import fuse
+from budget.transforms.lower.reshapes import sink_reshapes
 from budget.transforms.lower.tensorflow_context import Context, Handler, Value
 from budget.transforms.lower.tensorflow_evaluate import SHAPE_EVALUATORS, evaluate
 from budget.transforms.lower.tensorflow_patterns import merge_patterns
@@ -61,7 +62,7 @@ def lower_tensorflow(graph: Graph, *, as_is: bool = False) -> Graph:
         ModelError: operands do not go together.
     """
     lowered = verify(cancel_transposes(_Lowering(merge_patterns(graph)).run()))
-    return lowered if as_is else verify(fuse(fold_affine(lowered)))
+    return lowered if as_is else verify(fuse(fold_affine(sink_reshapes(lowered))))
 
 
 class _Lowering:

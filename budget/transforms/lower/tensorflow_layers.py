@@ -159,27 +159,57 @@ def mat_mul(c: Context, node: Node) -> Lowered:
 
 
 def einsum(c: Context, node: Node) -> Lowered:
-    """Products that sum the last dimensions of x with the first of constant weights."""
-    from budget.ops.fully_connected import FullyConnectedAttributes
-
+    """Sums of products of two tensors, as a fully connected layer or a batch matmul."""
     equation = attribute(node, "equation", "").replace(" ", "")
     left, _, out = equation.partition("->")
-    x_axes, _, w_axes = left.partition(",")
+    a_axes, _, b_axes = left.partition(",")
     values = c.inputs(node)
-    if len(values) == 2 and isinstance(values[1], np.ndarray) and "." not in equation:
-        summed = [axis for axis in x_axes if axis in w_axes and axis not in out]
-        count = len(summed)
-        kept = [axis for axis in w_axes if axis not in summed]
-        if list(x_axes[-count:]) == summed and list(out) == [*x_axes[:-count], *kept] and count:
-            order = [w_axes.index(axis) for axis in (*kept, *summed)]
-            x_shape, weights = c.shape(values[0]), values[1].transpose(order)
-            depth = math.prod(x_shape[-count:])
-            flat = np.ascontiguousarray(weights).reshape(-1, depth)
-            rows = c.reshape(node, values[0], (*x_shape[:-count], depth))
-            y = c.emit_one(node, "fully_connected", [rows, flat], FullyConnectedAttributes(
-                keep_dimensions=len(x_shape) - count >= 1))  # fmt: skip
-            return c.reshape(node, y, (*x_shape[:-count], *weights.shape[: len(kept)]))
-    raise c.unsupported(node, f"the sum {equation!r} is not a product with constant weights")
+    summed = [axis for axis in a_axes if axis in b_axes and axis not in out]
+    shared = [axis for axis in a_axes if axis in b_axes and axis in out]
+    a_only = [axis for axis in a_axes if axis not in b_axes]
+    b_only = [axis for axis in b_axes if axis not in a_axes]
+    if (
+        len(values) != 2
+        or "." in equation
+        or sorted(out) != sorted({*shared, *a_only, *b_only})
+        or not len(set(a_axes)) == len(a_axes) == len(c.shape(values[0]))
+        or not len(set(b_axes)) == len(b_axes) == len(c.shape(values[1]))
+    ):
+        raise c.unsupported(node, f"the sum {equation!r} is not a product of two tensors")
+    extents = dict(zip(a_axes + b_axes, c.shape(values[0]) + c.shape(values[1])))
+
+    def turned(value: Value, axes: str, order: list[str]) -> Value:
+        perm = tuple(axes.index(axis) for axis in order)
+        return value if perm == tuple(range(len(perm))) else c.permute(node, value, perm)
+
+    def size(axes: list[str]) -> int:
+        return math.prod(extents[axis] for axis in axes)
+
+    a = turned(values[0], a_axes, shared + a_only + summed)
+    if isinstance(values[1], np.ndarray) and not shared and a_only:
+        y = _dense_einsum(c, node, a, turned(values[1], b_axes, b_only + summed),
+                          size(a_only), size(b_only), size(summed))  # fmt: skip
+    else:
+        from budget.ops.matmul import BatchMatmulAttributes
+
+        b = turned(values[1], b_axes, shared + summed + b_only)
+        lead = tuple(extents[axis] for axis in shared)
+        a = c.reshape(node, a, (*lead, size(a_only), size(summed)))
+        b = c.reshape(node, b, (*lead, size(summed), size(b_only)))
+        y = c.emit_one(node, "batch_matmul", [a, b], BatchMatmulAttributes())
+    order = shared + a_only + b_only
+    shaped = c.reshape(node, y, tuple(extents[axis] for axis in order))
+    return turned(shaped, "".join(order), list(out))
+
+
+def _dense_einsum(
+    c: Context, node: Node, a: Value, weights: Value, rows: int, columns: int, depth: int
+) -> Value:
+    from budget.ops.fully_connected import FullyConnectedAttributes
+
+    flat = c.reshape(node, a, (rows, depth))
+    constant = c.reshape(node, weights, (columns, depth))
+    return c.emit_one(node, "fully_connected", [flat, constant], FullyConnectedAttributes())
 
 
 def bias_add(c: Context, node: Node) -> Lowered:

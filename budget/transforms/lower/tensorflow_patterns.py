@@ -16,6 +16,7 @@ from budget.graph.types import Array
 
 _TRANSPARENT = ("tf.Identity", "tf.Cast", "tf.StopGradient")
 _ADD = ("tf.Add", "tf.AddV2")
+_CURVES = ("tf.Erf", "tf.Erfc", "tf.Tanh")
 _CALLS = ("tf.PartitionedCall", "tf.StatefulPartitionedCall")
 
 
@@ -27,7 +28,7 @@ def merge_patterns(graph: Graph) -> Graph:
     for node in graph.nodes:
         if node.op == "tf.BatchToSpaceND":
             found += _dilate(editor, node)
-        elif node.op in ("tf.Erf", "tf.Tanh"):
+        elif node.op in _CURVES:
             found += _gelu(editor, node)
     return editor.finish() if found else graph
 
@@ -157,10 +158,14 @@ def _geometry(
 
 
 def _gelu(editor: GraphEditor, curve: Node) -> bool:
-    """x/2·(1 + erf(x/√2)), or its approximation by tanh, with factors in any order."""
-    x = _inside_erf(editor, curve) if curve.op == "tf.Erf" else _inside_tanh(editor, curve)
-    shifted = editor.only_consumer(curve.outputs[0])
-    if not x or not _beside_number(editor, shifted, _ADD, 1.0) or shifted is None:
+    """x/2·(1 + erf(x/√2)), x/2·erfc(-x/√2) or the approximation by tanh; factors in any order."""
+    x = _inside_tanh(editor, curve) if curve.op == "tf.Tanh" else _inside_erf(editor, curve)
+    shifted: Node | None = curve
+    if curve.op != "tf.Erfc":
+        shifted = editor.only_consumer(curve.outputs[0])
+        if not _beside_number(editor, shifted, _ADD, 1.0):
+            return False
+    if not x or shifted is None:
         return False
     product = editor.only_consumer(shifted.outputs[0])
     if product is None or product.op != "tf.Mul":
@@ -191,10 +196,21 @@ def _other(node: Node | None, tensor: str) -> str:
 
 
 def _inside_erf(editor: GraphEditor, curve: Node) -> str:
+    """The x of erf(x/√2) or erfc(-x/√2)."""
     scaled = editor.producer(curve.inputs[0])
-    if scaled is not None and scaled.op == "tf.RealDiv":
-        return scaled.inputs[0] if _is_number(editor, scaled.inputs[1], 2**0.5) else ""
-    return _beside_number(editor, scaled, ("tf.Mul",), 0.5**0.5)
+    sign = -1 if curve.op == "tf.Erfc" else 1
+    x = _scaled(editor, scaled, sign)
+    if x or sign == 1:
+        return x
+    negated = editor.producer(_scaled(editor, scaled, 1))
+    return negated.inputs[0] if negated is not None and negated.op == "tf.Neg" else ""
+
+
+def _scaled(editor: GraphEditor, node: Node | None, sign: int) -> str:
+    """The x of sign·x/√2."""
+    if node is not None and node.op == "tf.RealDiv":
+        return node.inputs[0] if _is_number(editor, node.inputs[1], sign * 2**0.5) else ""
+    return _beside_number(editor, node, ("tf.Mul",), sign * 0.5**0.5)
 
 
 def _inside_tanh(editor: GraphEditor, curve: Node) -> str:
