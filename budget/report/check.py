@@ -115,13 +115,13 @@ def _binding(check: Check) -> Text:
         what = "cycles" if check.binding.cycles is not None else "energy"
         line.append("binds: ", style="dim")
         line.append(
-            f"{check.binding.step.layer} ({check.binding.step.node.op}), "
+            f"{text.layer_name(check.binding.step.layer)} ({check.binding.step.node.op}), "
             f"{check.binding.share_ratio:.0%} of the {what}"
         )
     if check.peak is not None:
         line.append("\npeak RAM: ", style="dim")
         line.append(
-            f"{check.peak.step.layer} ({check.peak.step.node.op}), "
+            f"{text.layer_name(check.peak.step.layer)} ({check.peak.step.node.op}), "
             f"{units.format(check.peak.live_bytes, 'bytes')} alive"
         )
     return line

@@ -106,7 +106,7 @@ def _layers(summary: Summary) -> Table:
         shape = summary.program.types[step.node.outputs[0]].shape
         table.add_row(
             str(step.index),
-            text.one_line(step.layer),
+            text.one_line(text.layer_name(step.layer)),
             step.node.op,
             "×".join(map(str, shape)),
             text.count(step.cost.macs),

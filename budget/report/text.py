@@ -68,6 +68,29 @@ def kind_mark(quantity: Quantity | None) -> str:
     return f" ({quantity.kind})"
 
 
+_ROOTS = ("functional", "model", "sequential")
+_ACTIONS = ("conv", "dense", "depthwise", "matmul", "add", "pool", "softmax", "fc", "bn")
+
+
+def layer_name(name: str) -> str:
+    """A short name for a layer whose converter joined many with semicolons.
+
+    ``model/re_lu_1/Relu;model/bn_1/add;model/conv2d_1/Conv2D;model/conv2d_1/BiasAdd`` was
+    ``conv2d_1``: of the layers named, the one that works is named most often.
+    """
+    if "/" not in name and ";" not in name:
+        return name
+    votes: dict[str, int] = {}
+    for part in name.split(";"):
+        pieces = [p for p in part.split("/") if p]
+        if len(pieces) > 1 and pieces[0].rstrip("0123456789_").lower() in _ROOTS:
+            pieces = pieces[1:]
+        layer = pieces[0] if pieces else part
+        works = any(action in layer.lower() for action in _ACTIONS)
+        votes[layer] = votes.get(layer, 0) + (100 if works else 1)
+    return max(votes, key=lambda layer: votes[layer]) or name
+
+
 def count(number: int) -> str:
     """``2,656,768``."""
     return f"{number:,}"
