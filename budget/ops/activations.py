@@ -11,7 +11,7 @@ import numpy as np
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops.elementwise import broadcast_shape, same_types
+from budget.ops.elementwise import Elementwise, broadcast_shape, same_types
 from budget.ops.fixed_point import (
     Int64s,
     activation_bounds,
@@ -132,11 +132,12 @@ class LeakyRelu(Unary):
             yield from unary_cases(LeakyReluAttributes(alpha), _ALL, f"{alpha}-")
 
 
-class Prelu(Unary):
+class Prelu(Elementwise):
     """y = x where x >= 0, else alpha · x; alpha is the second operand, broadcast to the first."""
 
     name = "prelu"
-    operand_count = 2
+    overwrites = (0,)
+    flops_per_element = 0
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The first operand's type; the slopes must stretch to its shape."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
-from budget.ops.elementwise import Elementwise, broadcast_shape, same_types
+from budget.ops.elementwise import Elementwise, broadcast_cases, broadcast_shape, same_types
 from budget.ops.fixed_point import multiply_twice_rounded, quantize_multiplier
 from budget.ops.operator import Case, NoAttributes, Operand, QuantizedCall
 from budget.ops.quantized import per_tensor, types_of
@@ -48,7 +48,7 @@ class Comparison(Elementwise):
 
     def cases(self) -> Iterator[Case]:
         """Every way to broadcast."""
-        yield from self._cases(NoAttributes(), (DType.FLOAT32, DType.INT8))
+        yield from broadcast_cases(NoAttributes(), (DType.FLOAT32, DType.INT8))
 
 
 class Greater(Comparison):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -91,6 +92,10 @@ class Elementwise(Operator):
             write_bytes=traffic_bytes(outputs),
         )
 
+
+class Binary(Elementwise):
+    """Base: a function of two numbers."""
+
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """The function in the operands' own type, then the activation."""
         a, b = np.asarray(inputs[0]), np.asarray(inputs[1])
@@ -100,27 +105,16 @@ class Elementwise(Operator):
             y = apply_activation_float(active, y)
         return (np.asarray(y).astype(a.dtype),)
 
+    @abstractmethod
     def compute(self, a: Any, b: Any) -> Any:
         """The function on numbers of any type."""
-        raise NotImplementedError
 
     def cases(self) -> Iterator[Case]:
         """Equal shapes, a scalar, a vector of channels on either side, batch above 1."""
-        yield from self._cases(NoAttributes())
-
-    def _cases(self, attributes: Any, dtypes: tuple[DType, ...] = _FLOAT) -> Iterator[Case]:
-        shapes = {
-            "equal": ((2, 3, 5, 4), (2, 3, 5, 4)),
-            "scalar": ((1, 3, 5, 2), ()),
-            "channels": ((1, 3, 2, 7), (7,)),
-            "reverse": ((7,), (1, 3, 2, 7)),
-            "both": ((1, 4, 1, 3), (1, 1, 5, 3)),
-        }
-        for label, (a, b) in shapes.items():
-            yield Case(label, attributes, (Operand(a), Operand(b)), dtypes)
+        yield from broadcast_cases(NoAttributes())
 
 
-class Add(Elementwise):
+class Add(Binary):
     """y = activation(a + b)."""
 
     name = "add"
@@ -162,7 +156,7 @@ class Add(Elementwise):
         for activation in Activation:
             operands = (Operand((1, 3, 4, 5)), Operand((1, 3, 4, 5)))
             yield Case(activation.value, self.Attributes(activation), operands)
-        yield from self._cases(self.Attributes(), (DType.FLOAT32, DType.INT8, DType.INT16))
+        yield from broadcast_cases(self.Attributes(), (DType.FLOAT32, DType.INT8, DType.INT16))
 
 
 class Sub(Add):
@@ -172,7 +166,7 @@ class Sub(Add):
     sign = -1
 
 
-class Mul(Elementwise):
+class Mul(Binary):
     """y = activation(a · b)."""
 
     name = "mul"
@@ -203,10 +197,10 @@ class Mul(Elementwise):
         for activation in Activation:
             operands = (Operand((1, 3, 4, 5)), Operand((1, 3, 4, 5)))
             yield Case(activation.value, ArithmeticAttributes(activation), operands)
-        yield from self._cases(ArithmeticAttributes(), (DType.FLOAT32, DType.INT8, DType.INT16))
+        yield from broadcast_cases(ArithmeticAttributes(), (DType.FLOAT32, DType.INT8, DType.INT16))
 
 
-class Div(Elementwise):
+class Div(Binary):
     """y = activation(a / b); integers truncate towards zero."""
 
     name = "div"
@@ -250,7 +244,7 @@ class Div(Elementwise):
 
     def cases(self) -> Iterator[Case]:
         """Every activation; every way to broadcast; a quantised divisor that may not be zero."""
-        yield from self._cases(ArithmeticAttributes())
+        yield from broadcast_cases(ArithmeticAttributes())
         divisor = tuple(value for value in range(-110, 120, 4) if value)[:20]
         for activation in Activation:
             operands = (
@@ -260,7 +254,7 @@ class Div(Elementwise):
             yield Case(activation.value, ArithmeticAttributes(activation), operands, _FLOAT)
 
 
-class Maximum(Elementwise):
+class Maximum(Binary):
     """The larger of two elements; quantised operands and output share one scale."""
 
     name = "maximum"
@@ -278,7 +272,7 @@ class Maximum(Elementwise):
     def cases(self) -> Iterator[Case]:
         """Every way to broadcast."""
         shared = (DType.FLOAT32, DType.INT8, DType.INT16)
-        for case in self._cases(NoAttributes(), shared):
+        for case in broadcast_cases(NoAttributes(), shared):
             yield Case(case.label, case.attributes, case.operands, shared, "same")
 
 
@@ -292,7 +286,7 @@ class Minimum(Maximum):
         return np.minimum(a, b)
 
 
-class Pow(Elementwise):
+class Pow(Binary):
     """y = a to the power b."""
 
     name = "pow"
@@ -313,7 +307,7 @@ class Pow(Elementwise):
             yield Case(label, NoAttributes(), operands, _FLOAT)
 
 
-class SquaredDifference(Elementwise):
+class SquaredDifference(Binary):
     """y = (a - b)²."""
 
     name = "squared_difference"
@@ -342,7 +336,20 @@ class SquaredDifference(Elementwise):
 
     def cases(self) -> Iterator[Case]:
         """Every way to broadcast."""
-        yield from self._cases(NoAttributes(), _FLOAT_AND_INT8)
+        yield from broadcast_cases(NoAttributes(), _FLOAT_AND_INT8)
+
+
+def broadcast_cases(attributes: Any, dtypes: tuple[DType, ...] = _FLOAT) -> Iterator[Case]:
+    """Two operands of one shape, a scalar, a vector of channels on either side, both stretched."""
+    shapes = {
+        "equal": ((2, 3, 5, 4), (2, 3, 5, 4)),
+        "scalar": ((1, 3, 5, 2), ()),
+        "channels": ((1, 3, 2, 7), (7,)),
+        "reverse": ((7,), (1, 3, 2, 7)),
+        "both": ((1, 4, 1, 3), (1, 1, 5, 3)),
+    }
+    for label, (a, b) in shapes.items():
+        yield Case(label, attributes, (Operand(a), Operand(b)), dtypes)
 
 
 def same_types(name: str, inputs: Sequence[TensorType | None], count: int) -> list[TensorType]:

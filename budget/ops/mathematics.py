@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -28,9 +29,9 @@ class Unary(Elementwise):
         with np.errstate(all="ignore"):
             return (np.asarray(self.apply(attributes, x)).astype(x.dtype),)
 
+    @abstractmethod
     def apply(self, attributes: Any, x: Any) -> Any:
         """The function on real numbers."""
-        raise NotImplementedError
 
     def cases(self) -> Iterator[Case]:
         """An odd number of elements; batch above 1."""

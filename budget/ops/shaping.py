@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -156,9 +157,9 @@ class Movement(Operator):
         shapes = self.shapes(attributes, [type.shape for type in present])
         return tuple(TensorType(shape, present[0].dtype) for shape in shapes)
 
+    @abstractmethod
     def shapes(self, attributes: Any, inputs: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """Shapes of the outputs."""
-        raise NotImplementedError
 
     def cost(
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]

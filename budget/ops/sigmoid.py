@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,13 +37,13 @@ class _Sigmoid(Tabulated):
             return (saturate(self.fixed_point(x, x_type), y_type),)
         return super().run_quantized(attributes, inputs, call)
 
+    @abstractmethod
     def interpolated(self, x: Array, scale: float) -> Int64s:
         """16-bit results."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fixed_point(self, x: Array, x_type: TensorType) -> Int64s:
         """8-bit results of the microcontroller kernels."""
-        raise NotImplementedError
 
 
 class Logistic(_Sigmoid):
