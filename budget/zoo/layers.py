@@ -17,7 +17,6 @@ from budget.ops.elementwise import AddAttributes
 from budget.ops.fully_connected import FullyConnectedAttributes
 from budget.ops.operator import Activation, Padding
 from budget.ops.pooling import PoolAttributes
-from budget.ops.reduction import ReduceAttributes
 from budget.ops.shaping import ConcatAttributes, ReshapeAttributes
 from budget.ops.softmax import SoftmaxAttributes
 
@@ -92,10 +91,6 @@ class Layers:
         if size is None:
             size = (self.shape(x)[1], self.shape(x)[2])
         return self._node("average_pool_2d", [x], PoolAttributes(size, size), "average_pool")
-
-    def global_mean(self, x: str) -> str:
-        """Mean over the image, [1][channels]."""
-        return self._node("mean", [x], ReduceAttributes((1, 2)), "mean")
 
     def add(self, x: str, y: str, *, activation: Activation = LINEAR) -> str:
         """Element-wise sum."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import subprocess
+import sys
 import tomllib
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +118,19 @@ def test_manifest_lists_every_other_file(tmp_path: Path) -> None:
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
     assert manifest.checksums(tmp_path)["a"] == digest
     assert list(manifest.checksums(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.slow
+def test_stand_ins_come_out_byte_for_byte(tmp_path: Path) -> None:
+    for name in ("tensorflow", "keras", "numpy"):
+        found = importlib.util.find_spec(name) and version(name)
+        if f"{name} {found}" not in (MODELS / "tiny.md").read_text():
+            pytest.skip(f"made with another version of {name}")
+    command = [sys.executable, "-m", "budget.zoo.training", "tiny", "--folder", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    made = manifest.checksums(tmp_path)
+    assert len(made) == 5
+    assert made.items() <= manifest.checksums(MODELS).items()
 
 
 @needs_espeak

@@ -12,6 +12,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from budget.graph.graph import Graph
+from budget.ops import registry
+
 
 @dataclass(frozen=True)
 class Score:
@@ -37,6 +40,16 @@ class Score:
         low, high = self.interval
         counts = f"{self.right} of {self.count}"
         return f"{self.accuracy:.1%} ({counts}; 95 % interval {low:.1%} to {high:.1%})"
+
+
+def macs(graph: Graph) -> int:
+    """Multiply-accumulates of a canonical graph."""
+    total = 0
+    for node in graph.nodes:
+        inputs = [graph.type_of(name) for name in node.inputs]
+        outputs = [graph.type_of(name) for name in node.outputs]
+        total += registry.get(node.op).cost(node.attributes, inputs, outputs).macs
+    return total
 
 
 def confusion(names: Sequence[str], labels: NDArray[Any], answers: NDArray[Any]) -> str:
