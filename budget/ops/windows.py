@@ -54,19 +54,14 @@ class Slide:
     @property
     def inside(self) -> int:
         """Taps that fall on the image rather than on padding, over all places of the window."""
-        total, last_place = 0, self.count - 1
-        for tap in range(self.taps):
-            offset = tap * self.dilation - self.before
-            first = max(0, -(offset // self.stride))  # least place with place·stride + offset >= 0
-            last = min(last_place, (self.extent - 1 - offset) // self.stride)
-            total += max(0, last - first + 1)
-        return total
+        return int(self.inside_each().sum())
 
     def inside_each(self) -> NDArray[np.int64]:
         """Taps on the image for each place of the window."""
-        places = np.arange(self.count)[:, None] * self.stride - self.before
-        positions = places + np.arange(self.taps) * self.dilation
-        counts: NDArray[np.int64] = ((positions >= 0) & (positions < self.extent)).sum(axis=1)
+        places = np.arange(self.count) * self.stride - self.before
+        first = np.maximum(-(places // self.dilation), 0)
+        last = np.minimum((self.extent - 1 - places) // self.dilation, self.taps - 1)
+        counts: NDArray[np.int64] = np.maximum(last - first + 1, 0)
         return counts
 
 

@@ -44,7 +44,7 @@ def write_tflite(graph: Graph, path: str | Path | None = None) -> bytes:
 
 def _encode_canonical(graph: Graph) -> bytes:
     from budget.writers.flatbuffer import encode_model
-    from budget.writers.tflite_operators import Translation
+    from budget.writers.tflite_translation import Translation
 
     translation = Translation(graph)
     translation.run()

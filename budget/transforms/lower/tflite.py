@@ -195,6 +195,9 @@ class Lowering:
         except ModelError as error:
             self.refuse(error.what)
             return
+        except (ArithmeticError, LookupError, ValueError):
+            self.refuse(f"its operands do not go together: {', '.join(map(str, types))}")
+            return
         for name, type in zip(outputs, inferred):
             stated = self.type(name)
             if (stated.shape, stated.dtype) != (type.shape, type.dtype):

@@ -10,13 +10,14 @@ from budget.transforms.lower.tflite_elementwise import activation_of, check_oper
 from budget.transforms.lower.tflite_folding import real_values
 
 _NORM_EPSILON = 1e-6  # L2Normalization in tensorflow/lite/kernels/l2norm.cc
+_MAX_EXTENT = 1 << 20  # rows, columns or taps; larger ones are nonsense and cost time to refuse
 
 
 def _steps(node: Node, what: str, default: int = 0) -> tuple[int, int]:
     """(rows, columns) of an option that the file holds twice.
 
     Raises:
-        Refused: one of them is not positive.
+        Refused: one of them is not positive, or far larger than any image.
     """
     names = {
         "stride": ("stride_h", "stride_w"),
@@ -24,7 +25,7 @@ def _steps(node: Node, what: str, default: int = 0) -> tuple[int, int]:
         "filter": ("filter_height", "filter_width"),
     }[what]
     rows, columns = (int(node.attributes.get(name, default)) for name in names)
-    if rows < 1 or columns < 1:
+    if not (1 <= rows <= _MAX_EXTENT and 1 <= columns <= _MAX_EXTENT):
         raise Refused(f"its {what} is {rows} x {columns}")
     return rows, columns
 
@@ -36,7 +37,7 @@ def _padding(
     stride: tuple[int, int],
     dilation: tuple[int, int] = (1, 1),
 ) -> Padding:
-    if len(image) != 4:
+    if len(image) != 4 or max(image) > _MAX_EXTENT or max(window) > _MAX_EXTENT:
         raise Refused(f"it needs an image in four dimensions, not {list(image)}")
     mode = node.attributes.get("padding")
     if mode == "VALID":

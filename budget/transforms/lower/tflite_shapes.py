@@ -180,7 +180,10 @@ def _mirror_pad(lowering: Lowering, node: Node) -> None:
     check_operands(node, 2)
     from budget.ops.shaping import MirrorMode
 
-    mode = MirrorMode(str(node.attributes.get("mode", "REFLECT")).lower())
+    name = str(node.attributes.get("mode", "REFLECT")).lower()
+    if name not in list(MirrorMode):
+        raise Refused(f"its mode is {name}")
+    mode = MirrorMode(name)
     paddings = _paddings(lowering, node)
     lowering.emit("mirror_pad", node.inputs[:1], node.outputs, node, paddings=paddings, mode=mode)
 
