@@ -75,9 +75,7 @@ def run_node(
         else:
             results = operator.run_float(node.attributes, operands)
     except ModelError as error:
-        if error.where:
-            raise
-        error.where = where
+        error.where = error.where or where
         raise
     except NotImplementedError:
         kind = next((t.dtype.value for t in (*outputs, *types) if t is not None), "")

@@ -14,6 +14,7 @@ from budget.ops.elementwise import Elementwise
 from budget.ops.fixed_point import multiply_twice_rounded, quantize_multiplier
 from budget.ops.operator import Case, NoAttributes, Operand, QuantizedCall
 from budget.ops.quantized import per_tensor, round_away, saturate, types_of
+from budget.ops.requantize import operand_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,7 @@ class _Conversion(Elementwise):
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The operand's shape in another element type."""
-        x = inputs[0]
-        if x is None:
-            raise ModelError(f"{self.name} needs an operand")
-        return (TensorType(x.shape, self.output_dtype(attributes)),)
+        return (TensorType(operand_type(inputs, 0).shape, self.output_dtype(attributes)),)
 
     def output_dtype(self, attributes: Any) -> DType:
         """Element type of the output."""
@@ -104,8 +102,8 @@ class Dequantize(_Conversion):
 
         Source: tensorflow/lite/kernels/internal/reference/dequantize.h.
         """
-        x_type = call.inputs[0]
-        if x_type is None or x_type.quant is None:
+        x_type = operand_type(call.inputs, 0)
+        if x_type.quant is None:
             raise ModelError("dequantize needs a quantised operand")
         scale, zero_point = _along_axis(x_type.quant, len(x_type.shape))
         difference = np.asarray(inputs[0]).astype(np.int64) - zero_point

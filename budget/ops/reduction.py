@@ -25,6 +25,7 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.quantized import per_tensor, saturate, types_of
+from budget.ops.requantize import operand_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,7 @@ class Reduction(Operator):
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The operand's shape without the reduced dimensions, or with 1 in their place."""
-        x = inputs[0]
-        if x is None:
-            raise ModelError(f"{self.name} needs an operand")
+        x = operand_type(inputs, 0)
         axes = set(attributes.axes)
         if any(axis not in range(len(x.shape)) for axis in axes):
             raise ModelError(f"{self.name} along {attributes.axes} of a tensor of shape {x.shape}")
@@ -65,8 +64,7 @@ class Reduction(Operator):
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
     ) -> Cost:
         """One operation for each operand element."""
-        x = inputs[0]
-        count = 0 if x is None else x.element_count
+        count = operand_type(inputs, 0).element_count
         return Cost(
             alu=count,
             flops=self.flops_of(count, outputs[0].element_count),

@@ -13,6 +13,7 @@ from budget.graph.types import Array, DType, TensorType
 from budget.ops.fixed_point import Int64s
 from budget.ops.operator import Case, Cost, Operand, Operator, QuantizedCall, traffic_bytes
 from budget.ops.quantized import round_away, types_of
+from budget.ops.requantize import operand_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ class ResizeNearest(Operator):
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """[n][h][w][c] → [n][size][c]."""
-        x = inputs[0]
-        if x is None or len(x.shape) != 4:
+        x = operand_type(inputs, 0)
+        if len(x.shape) != 4:
             raise ModelError(f"{self.name} needs an image batch of four dimensions")
         return (TensorType((x.shape[0], *attributes.size, x.shape[3]), x.dtype),)
 

@@ -57,7 +57,7 @@ class Logistic(_Sigmoid):
         Source: tensorflow/lite/kernels/internal/reference/logistic.h: above 16.619 the result is
         1, below -9 it is exp(x).
         """
-        wide = np.maximum(x, -500).astype(np.float64)  # its exponential is 0 in float32 anyway
+        wide = np.clip(x.astype(np.float64), -500, 500)  # beyond it is 0 or 1 in float32
         y = np.where(x < -9.0, np.exp(wide), 1 / (1 + np.exp(-wide)))
         return np.where(x > np.float32(16.619047164916992188), 1.0, y).astype(np.float32)
 
@@ -66,7 +66,7 @@ class Logistic(_Sigmoid):
         z = _to_table_units(x, scale)
         magnitude = np.abs(z)
         index = np.minimum(magnitude >> 9, 254)
-        left, right = _SIGMOID.values[index], _SIGMOID.values[index + 1]
+        left, right = SIGMOID_TABLE.values[index], SIGMOID_TABLE.values[index + 1]
         y = np.where(
             magnitude >> 9 >= 255, 0x7FFF << 10, (left << 9) + (magnitude & 0x1FF) * (right - left)
         )
@@ -102,7 +102,7 @@ class Tanh(_Sigmoid):
         z = _to_table_units(x, scale)
         magnitude = np.abs(z)
         index = np.minimum(magnitude >> 8, 254)
-        left, right = _SIGMOID.values[index], _SIGMOID.values[index + 1]
+        left, right = SIGMOID_TABLE.values[index], SIGMOID_TABLE.values[index + 1]
         y = np.where(
             magnitude >> 8 >= 255, 0xFFFF << 8, (left << 8) + (magnitude & 0xFF) * (right - left)
         )
@@ -143,7 +143,7 @@ class _SigmoidTable:
         return self._values
 
 
-_SIGMOID = _SigmoidTable()
+SIGMOID_TABLE = _SigmoidTable()
 
 
 def _to_table_units(x: Array, scale: float) -> Int64s:

@@ -30,6 +30,7 @@ from budget.ops.operator import (
     traffic_bytes,
 )
 from budget.ops.quantized import interpolate, interpolation_table, per_tensor, saturate, types_of
+from budget.ops.requantize import operand_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Softmax(Operator):
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The operand's own shape and type."""
-        x = inputs[0]
-        if x is None or not x.shape:
+        x = operand_type(inputs, 0)
+        if not x.shape:
             raise ModelError(f"{self.name} needs a tensor with at least one dimension")
         return (TensorType(x.shape, x.dtype),)
 
