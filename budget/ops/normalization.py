@@ -44,6 +44,7 @@ class BatchNorm(Operator):
     name = "batch_norm"
     Attributes = BatchNormAttributes
     witness = "tensorflow"
+    overwrites = (0,)
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """The input's shape.

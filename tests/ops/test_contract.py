@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -32,7 +33,13 @@ def _id(value: object) -> str:
     return value.label if isinstance(value, Case) else str(value)
 
 
-every = pytest.mark.parametrize(("operator", "dtype", "case"), _all(), ids=_id)
+def where(wanted: Callable[[Operator, DType], bool]) -> pytest.MarkDecorator:
+    """Every operator, element type and case for which a test says something."""
+    chosen = [each for each in _all() if wanted(each[0], each[1])]
+    return pytest.mark.parametrize(("operator", "dtype", "case"), chosen, ids=_id)
+
+
+every = where(lambda operator, dtype: True)
 
 
 @cache
@@ -82,7 +89,7 @@ def test_equals_its_witness(operator: Operator, dtype: DType, case: Case, varian
                 np.testing.assert_array_equal(result, other)
 
 
-@every
+@where(lambda operator, dtype: dtype in QUANTIZED)
 def test_outputs_neither_all_saturate_nor_vanish(
     operator: Operator, dtype: DType, case: Case
 ) -> None:
@@ -102,6 +109,35 @@ def test_cost_is_whole_and_not_negative(operator: Operator, dtype: DType, case: 
         value = getattr(cost, field.name)
         assert type(value) is int and value >= 0, field.name
     assert cost.macs_run <= cost.macs
+
+
+@where(lambda operator, dtype: bool(operator.overwrites))
+def test_what_it_overwrites_it_no_longer_needs(
+    operator: Operator, dtype: DType, case: Case
+) -> None:
+    """Output element i depends on no element behind i of an operand whose memory it may take."""
+    made = single(operator, dtype, case.label, 0)
+    random = seeded("overwrites", operator.name, dtype, case.label)
+    for index in operator.overwrites:
+        type = made.types[index] if index < len(made.types) else None
+        if type is None or type.shape != made.outputs[0].shape or not type.shape:
+            continue
+        if made.constants[index] is not None or type.dtype is DType.BOOL:
+            continue
+        x, other = list(inputs(made, random, 2))[:2]
+        place = int(random.integers(type.element_count))
+        changed = list(x)
+        changed[index] = np.concatenate([x[index].ravel()[:place], other[index].ravel()[place:]])
+        changed[index] = changed[index].reshape(type.shape)
+        before, after = made.run(x)[0].ravel(), made.run(changed)[0].ravel()
+        np.testing.assert_array_equal(before[:place], after[:place])
+
+
+@where(lambda operator, dtype: operator.is_view)
+def test_a_view_keeps_every_byte(operator: Operator, dtype: DType, case: Case) -> None:
+    made = single(operator, dtype, case.label, 0)
+    x = next(inputs(made, seeded("view", operator.name, dtype, case.label)))
+    assert made.run(x)[0].tobytes() == x[0].tobytes()
 
 
 def test_labels_are_unique() -> None:
