@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
+from budget.plan import tflm
 from budget.plan.checker import check_plan
+from budget.plan.greedy import order_by_size, place_in_order
 from budget.plan.memory import MemoryModel, build_memory_model
 from budget.plan.offsets import assign_offsets
 from budget.plan.order import search_order
 from budget.plan.precision import Precision, deployed_types, multiplier_bytes
 from budget.plan.program import Buffer, Location, Program, Role, Step
-from budget.plan.spans import Span, arena_bytes, lower_bound_bytes
+from budget.plan.spans import Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
 
 ALIGNMENT_BYTES = 4
@@ -34,21 +36,33 @@ def plan(
     """
     require_supported(graph)
     types = deployed_types(graph, Precision(precision) if precision else None)
-    scratch = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
-    model = build_memory_model(graph, types, scratch, ALIGNMENT_BYTES)
-    layout = _smallest_layout(model)
+    inner = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
+    if tflm.is_tflm(runtime):
+        kernels = [tflm.scratch_bytes(node, types, runtime) for node in graph.nodes]
+        alignment = tflm.ALIGNMENT_BYTES
+        scratch = [max(pair) for pair in zip(inner, kernels)]
+        model = build_memory_model(
+            graph, types, scratch, alignment, share_views=False, overwrite=False
+        )
+        layout = _lay_out(model, list(range(len(graph.nodes))), _greedy_by_size)
+        persistent, planner = tflm.persistent_bytes(graph, types, runtime), "greedy by size"
+    else:
+        alignment, persistent, planner = ALIGNMENT_BYTES, 0, "search"
+        model = build_memory_model(graph, types, inner, alignment)
+        layout = _smallest_layout(model)
     return check_plan(
         Program(
             graph,
             _steps(graph, model, layout.order, types),
             layout.buffers,
             layout.locations,
-            layout.arena_bytes,
-            layout.lower_bound_bytes,
-            "search",
+            layout.arena_bytes + persistent,
+            layout.lower_bound_bytes + persistent,
+            planner,
             runtime,
             types,
-            ALIGNMENT_BYTES,
+            alignment,
+            persistent,
         )
     )
 
@@ -76,13 +90,21 @@ def _smallest_layout(model: MemoryModel) -> _Layout:
     return best
 
 
-def _lay_out(model: MemoryModel, order: list[int]) -> _Layout:
+def _greedy_by_size(spans: Sequence[Span]) -> list[int]:
+    return place_in_order(spans, order_by_size(spans), overlaps(spans))
+
+
+def _lay_out(
+    model: MemoryModel,
+    order: list[int],
+    assign: Callable[[Sequence[Span]], list[int]] = assign_offsets,
+) -> _Layout:
     storage = assign_storage(model, order)
     spans = list(storage.spans)
     for step, index in enumerate(order):
         if model.scratch_bytes[index]:
             spans.append(Span(model.scratch_bytes[index], step, step))
-    offsets = assign_offsets(spans)
+    offsets = assign(spans)
     buffers = _buffers(model, storage, spans, offsets)
     return _Layout(
         order,
