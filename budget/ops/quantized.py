@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -89,23 +88,32 @@ def look_up(x: Any, table: NDArray[Any], type: TensorType) -> Array:
 
 
 def interpolation_table(
-    function: Callable[[float], float], low: float, high: float, out_low: float, out_high: float
+    function: Callable[[Any], Any], low: float, high: float, *, in_float32: bool = False
 ) -> Int64s:
-    """513 samples of a function for `interpolate`, corrected for the error between them.
+    """513 samples of a function into [-1, 1) for `interpolate`.
 
-    Source: gen_lut in tensorflow/lite/kernels/internal/common.h.
+    Each is corrected for half of what the straight line to the next one misses in its middle.
+
+    Args:
+        function: of an array.
+        low: argument of the first sample.
+        high: argument of the last sample.
+        in_float32: computed in single precision, as TFLM does it, instead of double.
+
+    Source: LUTPopulateInt16 in tensorflow/lite/kernels/internal/common.h.
     """
-    step = (high - low) / 512
-    gain = 65536 / (out_high - out_low)
-    values = [function(low + index * step) * gain for index in range(512)] + [function(high) * gain]
-    table = []
-    for index in range(512):
-        sample = _round(values[index])
-        middle_line = _round((values[index + 1] + sample) / 2)
-        middle = _round(function(low + index * step + step / 2) * gain)
-        table.append(sample - _round((middle_line - middle) / 2))
-    table.append(_round(values[512]))
-    return np.clip(np.array(table, np.int64), -32768, 32767)
+    number: Any = np.float32 if in_float32 else np.float64
+    step = (number(high) - number(low)) / number(512)
+    places = number(low) + np.arange(512).astype(number) * step
+    gain = number(32768)
+    samples = round_away(function(places) * gain)
+    following = function(number(low) + np.arange(1, 513).astype(number) * step) * gain
+    middle_lines = round_away((following + samples) / number(2))
+    middles = round_away(function(places + step / number(2)) * gain)
+    corrected = samples - round_away((middle_lines - middles) / number(2))
+    last = round_away(np.asarray(function(number(high)) * gain))
+    table: Int64s = np.clip(np.append(corrected, last), -32768, 32767).astype(np.int64)
+    return table
 
 
 def interpolate(x: Any, table: Int64s) -> Int64s:
@@ -117,7 +125,3 @@ def interpolate(x: Any, table: Int64s) -> Int64s:
     index = 256 + (stored >> 7)
     slope = table[index + 1] - table[index]
     return np.asarray(table[index] + ((slope * (stored & 0x7F) + 64) >> 7))
-
-
-def _round(x: float) -> int:
-    return int(math.copysign(math.floor(abs(x) + 0.5), x))

@@ -27,6 +27,7 @@ from budget.ops.operator import (
     Operand,
     Operator,
     QuantizedCall,
+    Rounding,
     traffic_bytes,
 )
 from budget.ops.quantized import interpolate, interpolation_table, per_tensor, saturate, types_of
@@ -92,7 +93,8 @@ class Softmax(Operator):
         difference = x - x.max(-1, keepdims=True)
         scale = per_tensor(x_type).scale
         if x_type.dtype is DType.INT16:
-            return (saturate(_softmax16(difference, scale * attributes.beta), y_type),)
+            is_tflm = call.rounding is Rounding.TFLM
+            return (saturate(_softmax16(difference, scale * attributes.beta, is_tflm), y_type),)
         q, shift, least = q5_multiplier(attributes.beta, scale)
         counted = difference >= least
         scaled = multiply_twice_rounded(np.maximum(difference, least), q, shift)
@@ -177,9 +179,9 @@ def q5_multiplier(beta: float, scale: float) -> tuple[int, int, int]:
     return q, shift, -math.floor(31 * 2.0**26 / 2.0**shift)
 
 
-def _softmax16(difference: Int64s, scale: float) -> Int64s:
-    exponential_table = interpolation_table(math.exp, -10.0, 0.0, -1.0, 1.0)
-    reciprocal_table = interpolation_table(lambda x: 1 / (1 + x), 0.0, 1.0, -1.0, 1.0)
+def _softmax16(difference: Int64s, scale: float, is_tflm: bool) -> Int64s:
+    exponential_table = interpolation_table(np.exp, -10.0, 0.0, in_float32=is_tflm)
+    reciprocal_table = interpolation_table(lambda x: 1 / (1 + x), 0.0, 1.0, in_float32=is_tflm)
     q, shift = quantize_multiplier(scale / (10.0 / 65535.0))
     scaled = multiply_twice_rounded(difference, q, shift)
     parts = interpolate(np.clip(scaled + 32767, -32768, 32767), exponential_table)
