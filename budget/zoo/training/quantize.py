@@ -69,7 +69,9 @@ def to_int8(model: keras.Model, calibration: Floats) -> bytes:
         calibration: examples whose ranges decide the scales, [example][...].
     """
     shape = (1, *model.input_shape[1:])
-    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    # with the batch left open, the file would compute the shape of every flattening
+    single = keras.Input(batch_shape=shape, name="input")
+    converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(single, model(single)))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
 
     def examples() -> Iterator[list[Floats]]:
