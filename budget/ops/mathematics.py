@@ -10,7 +10,9 @@ import numpy as np
 
 from budget.graph.types import Array, DType
 from budget.ops.elementwise import Elementwise
-from budget.ops.operator import Case, NoAttributes, Operand
+from budget.ops.fixed_point import multiply_twice_rounded, quantize_multiplier
+from budget.ops.operator import Case, NoAttributes, Operand, QuantizedCall
+from budget.ops.quantized import look_up, per_tensor, saturate, table_of, types_of
 
 _POSITIVE = (0.03125, 0.5, 1.0, 1.5, 2.0, 3.75, 10.0, 100.0, 0.25, 7.0, 42.0, 0.001)
 
@@ -22,6 +24,7 @@ class Unary(Elementwise):
     overwrites = (0,)
     # TensorFlow's profiler counts nothing for most functions of one argument
     flops_per_element = 0
+    dtypes: ClassVar[tuple[DType, ...]] = (DType.FLOAT32,)
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """The function in the operand's own type."""
@@ -36,7 +39,7 @@ class Unary(Elementwise):
     def cases(self) -> Iterator[Case]:
         """An odd number of elements; batch above 1."""
         for label, shape in {"odd": (1, 3, 5, 7), "batch": (4, 9)}.items():
-            yield Case(label, NoAttributes(), (Operand(shape),), (DType.FLOAT32,))
+            yield Case(label, NoAttributes(), (Operand(shape),), self.dtypes)
 
 
 class _Mathematics(Unary):
@@ -60,6 +63,18 @@ class Exp(_Mathematics):
 
     name = "exp"
     function = np.exp
+    dtypes = (DType.FLOAT32, DType.INT8)
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """A table of 256 results.
+
+        Source: tensorflow/lite/kernels/exp.cc.
+        """
+        (x_type,), (y_type,) = types_of(call)
+        table = table_of(lambda x: np.exp(np.minimum(x, 80)), x_type, y_type)
+        return (look_up(inputs[0], table, x_type),)
 
 
 class Log(_Mathematics):
@@ -104,6 +119,21 @@ class Abs(_Mathematics):
 
     name = "abs"
     function = np.abs
+    dtypes = (DType.FLOAT32, DType.INT8)
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """The distance from the zero point, rescaled where the scales differ.
+
+        Source: AbsEvalQuantized in tensorflow/lite/kernels/elementwise.cc.
+        """
+        (x_type,), (y_type,) = types_of(call)
+        x, y = per_tensor(x_type), per_tensor(y_type)
+        distance = np.abs(np.asarray(inputs[0]).astype(np.int64) - x.zero_point)
+        real = float(x.scale32 / y.scale32)
+        output = multiply_twice_rounded(distance, *quantize_multiplier(real))
+        return (saturate(output + y.zero_point, y_type),)
 
 
 class Neg(_Mathematics):

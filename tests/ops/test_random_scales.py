@@ -144,6 +144,8 @@ ALL_16 = np.arange(-32768, 32768).astype(np.int16).reshape(1, -1)
         ("leaky_relu", LeakyReluAttributes(-0.7), None),
         ("leaky_relu", LeakyReluAttributes(1.7), None),
         ("hard_swish", None, None),
+        ("exp", None, None),
+        ("abs", None, None),
         ("gelu", GeluAttributes(approximate=False), None),
         ("gelu", GeluAttributes(approximate=True), None),
         ("logistic", None, PROBABILITY[INT8]),
