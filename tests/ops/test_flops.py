@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -12,7 +13,24 @@ from budget.graph import DType
 from budget.ops import registry
 from budget.ops.operator import Case, Padding
 
-tf: Any = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.slow  # starts TensorFlow
+
+
+class _TensorFlow:
+    """TensorFlow, imported when it is first used and not when tests are collected."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(("_", "pytest")):  # asked of every object when tests are collected
+            raise AttributeError(name)
+        return getattr(pytest.importorskip("tensorflow"), name)
+
+
+tf: Any = _TensorFlow()
+
+
+def called(path: str) -> Any:
+    """The function of TensorFlow at a dotted path."""
+    return attrgetter(path)(tf)
 
 
 def explicit(padding: Padding) -> list[list[int]]:
@@ -73,17 +91,17 @@ def batch_matmul(case: Case, x: Any, y: Any) -> Any:
     return tf.raw_ops.BatchMatMulV2(x=x, y=y, adj_y=case.attributes.adj_y)
 
 
-def pool(function: Callable[..., Any]) -> Callable[..., Any]:
+def pool(path: str) -> Callable[..., Any]:
     def built(case: Case, x: Any) -> Any:
         a = case.attributes
         padding = "VALID" if a.padding == Padding() else "SAME"
-        return tf.nn.relu(function(x, a.filter, a.stride, padding))
+        return tf.nn.relu(called(path)(x, a.filter, a.stride, padding))
 
     return built
 
 
 def l2_pool_2d(case: Case, x: Any) -> Any:
-    return tf.sqrt(pool(tf.nn.avg_pool2d)(case, tf.square(x)))
+    return tf.sqrt(pool("nn.avg_pool2d")(case, tf.square(x)))
 
 
 def batch_norm(case: Case, x: Any, *parameters: Any) -> Any:
@@ -103,39 +121,39 @@ def layer_norm(case: Case, x: Any, scale: Any, offset: Any) -> Any:
     return y if offset is None else y + offset
 
 
-def arg(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda case, x: function(x, case.attributes.axis)
+def arg(path: str) -> Callable[..., Any]:
+    return lambda case, x: called(path)(x, case.attributes.axis)
 
 
-def reduction(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda case, x: function(x, case.attributes.axes)
+def reduction(path: str) -> Callable[..., Any]:
+    return lambda case, x: called(path)(x, case.attributes.axes)
 
 
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda case, *x: function(*x)
+def plain(path: str) -> Callable[..., Any]:
+    return lambda case, *x: called(path)(*x)
 
 
 # fmt: off
 WRITTEN: dict[str, Callable[..., Any]] = {
     "conv_2d": conv_2d, "depthwise_conv_2d": depthwise_conv_2d,
     "transpose_conv_2d": transpose_conv_2d, "fully_connected": fully_connected,
-    "batch_matmul": batch_matmul, "average_pool_2d": pool(tf.nn.avg_pool2d),
-    "max_pool_2d": pool(tf.nn.max_pool2d), "l2_pool_2d": l2_pool_2d, "batch_norm": batch_norm,
-    "layer_norm": layer_norm, "l2_norm": plain(lambda x: tf.nn.l2_normalize(x, -1)),
-    "arg_max": arg(tf.argmax), "arg_min": arg(tf.argmin),
-    "mean": reduction(tf.reduce_mean), "sum": reduction(tf.reduce_sum),
-    "reduce_max": reduction(tf.reduce_max), "reduce_min": reduction(tf.reduce_min),
-    "add": plain(tf.add), "sub": plain(tf.subtract), "mul": plain(tf.multiply),
-    "div": plain(tf.divide), "maximum": plain(tf.maximum), "minimum": plain(tf.minimum),
-    "pow": plain(tf.pow), "squared_difference": plain(tf.math.squared_difference),
-    "greater": plain(tf.greater), "less_equal": plain(tf.less_equal),
-    "equal": plain(lambda a, b: tf.raw_ops.Equal(x=a, y=b)),
-    "exp": plain(tf.exp), "log": plain(tf.math.log), "sqrt": plain(tf.sqrt),
-    "rsqrt": plain(tf.math.rsqrt), "square": plain(tf.square), "abs": plain(tf.abs),
-    "neg": plain(tf.negative), "floor": plain(tf.floor), "relu": plain(tf.nn.relu),
-    "relu6": plain(tf.nn.relu6), "logistic": plain(tf.sigmoid), "tanh": plain(tf.tanh),
-    "elu": plain(tf.nn.elu), "softmax": plain(tf.nn.softmax),
-    "log_softmax": plain(tf.nn.log_softmax),
+    "batch_matmul": batch_matmul, "average_pool_2d": pool("nn.avg_pool2d"),
+    "max_pool_2d": pool("nn.max_pool2d"), "l2_pool_2d": l2_pool_2d, "batch_norm": batch_norm,
+    "layer_norm": layer_norm, "l2_norm": lambda case, x: tf.nn.l2_normalize(x, -1),
+    "arg_max": arg("argmax"), "arg_min": arg("argmin"),
+    "mean": reduction("reduce_mean"), "sum": reduction("reduce_sum"),
+    "reduce_max": reduction("reduce_max"), "reduce_min": reduction("reduce_min"),
+    "add": plain("add"), "sub": plain("subtract"), "mul": plain("multiply"),
+    "div": plain("divide"), "maximum": plain("maximum"), "minimum": plain("minimum"),
+    "pow": plain("pow"), "squared_difference": plain("math.squared_difference"),
+    "greater": plain("greater"), "less_equal": plain("less_equal"),
+    "equal": lambda case, a, b: tf.raw_ops.Equal(x=a, y=b),
+    "exp": plain("exp"), "log": plain("math.log"), "sqrt": plain("sqrt"),
+    "rsqrt": plain("math.rsqrt"), "square": plain("square"), "abs": plain("abs"),
+    "neg": plain("negative"), "floor": plain("floor"), "relu": plain("nn.relu"),
+    "relu6": plain("nn.relu6"), "logistic": plain("sigmoid"), "tanh": plain("tanh"),
+    "elu": plain("nn.elu"), "softmax": plain("nn.softmax"),
+    "log_softmax": plain("nn.log_softmax"),
 }
 # fmt: on
 
