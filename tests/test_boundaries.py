@@ -25,7 +25,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("readers", "writers", "zoo"),
     ("tf", "formats", "ops"),
     ("graph",),
-    ("units", "errors"),
+    ("units",),
+    ("errors",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 # The package's front door may name anything: it imports on first use of a public name.
