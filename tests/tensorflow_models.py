@@ -1,4 +1,7 @@
-"""Small TensorFlow models for tests, each built once per session; imports TensorFlow when called."""
+"""Small TensorFlow models for tests, each built once per session.
+
+TensorFlow is imported when a model is asked for.
+"""
 
 from __future__ import annotations
 

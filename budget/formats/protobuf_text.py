@@ -14,7 +14,7 @@ from budget.formats.protobuf import MAX_DEPTH, Field, Message, Schema
 from budget.formats.tensorflow_schema import SCHEMAS, DataType
 
 _TOKEN = re.compile(
-    r"""\s*(?:\#[^\n]*\s*)*
+    r"""\s*+(?:\#[^\n]*+\s*+)*+
     (?:(?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
     |(?P<word>[-+]?[\w.][\w.+-]*|\[[\w./-]+\])
     |(?P<sign>[{}<>\[\]:,;]))""",
@@ -28,6 +28,8 @@ _STORED_AS_BYTES = {
     "GraphDef.node": "NodeDef", "GraphDef.versions": "VersionDef",
     "FunctionDefLibrary.function": "FunctionDef", "FunctionDef.node_def": "NodeDef",
     "FunctionDef.ret": "StringEntry", "FunctionDef.control_ret": "StringEntry",
+    "FunctionDef.arg_attr": "ArgAttrEntry", "FunctionDef.resource_arg_unique_id": "IdEntry",
+    "NodeDef.experimental_debug_info": "DebugInfo",
 }  # fmt: skip
 
 

@@ -33,7 +33,10 @@ SCHEMAS = Schemas(
         "Dim": "1 size int64; 2 name string",
         "FunctionDefLibrary": "1 function bytes*; 2 gradient bytes*; 3 registered_gradients bytes*",
         "FunctionDef": "1 signature OpDef; 3 node_def bytes*; 4 ret bytes*; 5 attr {AttrValue}; "
-        "6 control_ret bytes*",
+        "6 control_ret bytes*; 7 arg_attr bytes*; 8 resource_arg_unique_id bytes*",
+        "ArgAttrEntry": "1 key uint32; 2 value ArgAttrs",
+        "ArgAttrs": "1 attr {AttrValue}",
+        "IdEntry": "1 key uint32; 2 value uint32",
         "StringEntry": "1 key string; 2 value string",
         "OpDef": "1 name string; 2 input_arg ArgDef*; 3 output_arg ArgDef*; "
         "20 control_output string*; 17 is_stateful bool",
@@ -53,6 +56,7 @@ SCHEMAS = Schemas(
         "BundleHeaderProto": "1 num_shards int32; 2 endianness enum; 3 version bytes",
         "BundleEntryProto": "1 dtype enum; 2 shape TensorShapeProto; 3 shard_id int32; "
         "4 offset int64; 5 size int64; 6 crc32c fixed32; 7 slices bytes*",
+        "DebugInfo": "1 original_node_names string*; 2 original_func_names string*",
         "VersionDef": "1 producer int32; 2 min_consumer int32; 3 bad_consumers int32*",
     }
 )

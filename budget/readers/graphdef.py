@@ -332,7 +332,7 @@ def _input_types(
     for name in inputs:
         flat = nodes[node_of(name)]
         dtype = flat.attributes.get("dtype", flat.attributes.get("T", DataType.FLOAT))
-        shape = wanted.get(name) or _declared_shape(flat, _port(name, where))
+        shape = wanted[name] if name in wanted else _declared_shape(flat, _port(name, where))
         if shape is not None and shape[:1] == (-1,) and all(e > 0 for e in shape[1:]):
             notes.append(f"input {name!r} has an open batch dimension; it is taken as 1")
             shape = (1, *shape[1:])
