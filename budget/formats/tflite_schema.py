@@ -1,8 +1,8 @@
 """The TensorFlow Lite file format as data: operator codes, tables and their fields.
 
 Source: tensorflow/lite/schema/schema.fbs (file identifier TFL3, schema version 3), as shipped in
-TensorFlow 2.21. Readers and writers share this page; it holds names and numbers only and parses a
-table's line when that table is first met, because most models use a handful of them.
+TensorFlow 2.21 and LiteRT 2.3. Readers and writers share this page; it holds names and numbers
+only and parses a table's line when that table is first met: most models use a handful of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def _words(text: str) -> tuple[str, ...]:
 TENSOR_TYPES: tuple[str, ...] = (
     "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64",
     "int8", "float64", "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4",
-    "bfloat16", "int2", "uint4",
+    "bfloat16", "int2", "uint4", "float8_e4m3fn", "float8_e5m2",
 )  # fmt: skip
 """Element types by their number in the file."""
 
@@ -209,7 +209,10 @@ _TABLES: dict[str, str] = {
         "min:[f32] max:[f32] scale:[f32] zero_point:[i64] details_type:u8 details:union "
         "quantized_dimension:i32"
     ),
-    "BlockwiseQuantization": "scales:i32 zero_points:i32 block_size:i32",
+    "BlockwiseQuantization": "scales:i32 zero_points:i32 block_size:i32 block_shape:[i32]",
+    "MultiAxisQuantization": (
+        "scales:i32 zero_points:i32 block_size:i32 quantized_dimensions:[i32]"
+    ),
     "CustomQuantization": "custom:[u8]",
     "SparsityParameters": (
         "traversal_order:[i32] block_map:[i32] dim_metadata:[DimensionMetadata]"
@@ -313,7 +316,7 @@ _TABLES: dict[str, str] = {
     ),
     "FullyConnectedOptions": (
         "fused_activation_function:Activation weights_format:WeightsFormat keep_num_dims:bool "
-        "asymmetric_quantize_inputs:bool quantized_bias_type:TensorType"
+        "asymmetric_quantize_inputs:bool quantized_bias_type:TensorType quant_spec:[u8]"
     ),
     "SoftmaxOptions": "beta:f32",
     "ConcatenationOptions": "axis:i32 fused_activation_function:Activation",

@@ -209,7 +209,12 @@ def decode(table: Table, name: str) -> dict[str, Any]:
 _UNIONS: dict[str, tuple[str, ...]] = {
     "builtin_options": OPTIONS,
     "builtin_options_2": OPTIONS_2,
-    "details": ("NONE", "CustomQuantization", "BlockwiseQuantization"),
+    "details": (
+        "NONE",
+        "CustomQuantization",
+        "BlockwiseQuantization",
+        "MultiAxisQuantization",
+    ),
     "array_segments": ("NONE", "Int32Vector", "Uint16Vector", "Uint8Vector"),
     "array_indices": ("NONE", "Int32Vector", "Uint16Vector", "Uint8Vector"),
 }

@@ -117,6 +117,8 @@ def _fully_connected(lowering: Lowering, node: Node) -> None:
     check_operands(node, 2, 3)
     if node.attributes.get("weights_format", "DEFAULT") != "DEFAULT":
         raise Refused("its weights are shuffled")
+    if node.attributes.get("quant_spec"):
+        raise Refused("its quantisation is described by a recipe of its own")
     inputs = _without_absent(_real_weights(lowering, node, node.inputs))
     keep = bool(node.attributes.get("keep_num_dims", False))
     lowering.emit(
