@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from budget.analysis.operands import operand_roles
 from budget.errors import UnsupportedModelError
 from budget.graph import Graph, Node, TensorType
 from budget.ops import Cost, registry
+
+BATCH_NORM_STATISTICS = (3, 4)
+"""Operands of batch_norm that are measured during training, not learnt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +91,57 @@ def operator_histogram(graph: Graph) -> list[OperatorCount]:
         costs[node.op] = costs.get(node.op, Cost()) + cost
     found = [OperatorCount(op, counts[op], costs[op]) for op in counts]
     return sorted(found, key=lambda entry: (-entry.cost.macs, -entry.node_count, entry.op))
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCounts:
+    """The three numbers that are called "parameters", told apart.
+
+    Attributes:
+        constants: every element of every constant in the file, shapes and axes included (what
+            TensorFlow's summarize_graph printed).
+        trainable: elements of weights, biases, scales and offsets; not the statistics of batch
+            norms, not shapes or axes.
+        deployed: elements of constants that the lowered graph still reads.
+    """
+
+    constants: int
+    trainable: int
+    deployed: int
+
+
+def count_parameters(source: Graph, as_is: Graph, lowered: Graph) -> ParameterCounts:
+    """Counts parameters of one model at three stages; subgraphs are included.
+
+    Args:
+        source: as the reader returned it.
+        as_is: canonical, nothing folded: what training could have changed.
+        lowered: canonical, folded and fused: what is deployed.
+    """
+    constants = sum(t.type.element_count for part in source.walk() for t in part.constants)
+    trainable = sum(_trainable(part) for part in as_is.walk())
+    deployed = sum(
+        part.type_of(name).element_count
+        for part in lowered.walk()
+        for name in _read_constants(part)
+    )
+    return ParameterCounts(constants, trainable, deployed)
+
+
+def _read_constants(graph: Graph) -> list[str]:
+    read = dict.fromkeys(name for node in graph.nodes for name in node.present_inputs)
+    return [name for name in read if graph.tensors[name].is_constant]
+
+
+def _trainable(graph: Graph) -> int:
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        roles = operand_roles(node.op)
+        for index, name in enumerate(node.inputs):
+            if graph.constant(name) is None or roles.get(index) == "raw":
+                continue
+            type = graph.type_of(name)
+            is_statistic = node.op == "batch_norm" and index in BATCH_NORM_STATISTICS
+            if (type.dtype.is_float or type.is_quantized) and not is_statistic:
+                found[name] = type.element_count
+    return sum(found.values())

@@ -9,7 +9,7 @@ from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
 from budget.plan import tflm
 from budget.plan.checker import check_plan
-from budget.plan.greedy import order_by_size, place_in_order
+from budget.plan.greedy import place_in_order
 from budget.plan.memory import MemoryModel, build_memory_model
 from budget.plan.offsets import assign_offsets
 from budget.plan.order import search_order
@@ -44,7 +44,7 @@ def plan(
         model = build_memory_model(
             graph, types, scratch, alignment, share_views=False, overwrite=False
         )
-        layout = _lay_out(model, list(range(len(graph.nodes))), _greedy_by_size)
+        layout = _lay_out(model, list(range(len(graph.nodes))), _tflm_offsets)
         persistent, planner = tflm.persistent_bytes(graph, types, runtime), "greedy by size"
     else:
         alignment, persistent, planner = ALIGNMENT_BYTES, 0, "search"
@@ -90,8 +90,10 @@ def _smallest_layout(model: MemoryModel) -> _Layout:
     return best
 
 
-def _greedy_by_size(spans: Sequence[Span]) -> list[int]:
-    return place_in_order(spans, order_by_size(spans), overlaps(spans))
+def _tflm_offsets(spans: Sequence[Span]) -> list[int]:
+    """Largest first; TFLM fills its list from the end, so that later buffers win ties."""
+    order = sorted(range(len(spans)), key=lambda i: (-spans[i].size_bytes, -i))
+    return place_in_order(spans, order, overlaps(spans))
 
 
 def _lay_out(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 
+from budget.analysis.operands import operand_roles, weight_axes
 from budget.graph import DType, Graph, Node, TensorType
-from budget.ops import registry
 
 MULTIPLIER_BYTES = 8
 """A 32-bit multiplier and a 32-bit shift for each output scale of an integer kernel."""
@@ -82,25 +81,3 @@ def multiplier_bytes(node: Node, graph: Graph, types: Mapping[str, TensorType]) 
             scales = 1 if axis is None or not type.shape else type.shape[axis]
         total += MULTIPLIER_BYTES * scales
     return total
-
-
-@cache
-def operand_roles(op: str) -> dict[int, str]:
-    """What each operand of an operator is: ``weights``, ``bias`` … by its index."""
-    return {index: role for index, (role, _) in _operands(op).items()}
-
-
-@cache
-def weight_axes(op: str) -> dict[int, int | None]:
-    """The channel axis along which each operand may be quantised, by its index."""
-    return {index: axis for index, (_, axis) in _operands(op).items()}
-
-
-@cache
-def _operands(op: str) -> dict[int, tuple[str, int | None]]:
-    found: dict[int, tuple[str, int | None]] = {}
-    for case in registry.get(op).cases():
-        for index, operand in enumerate(case.operands):
-            if operand is not None:
-                found.setdefault(index, (operand.role, operand.axis))
-    return found
