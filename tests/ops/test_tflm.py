@@ -17,6 +17,7 @@ from budget.writers.tflite import write_tflite
 LACKING = {
     ("arg_max", "int8", "int64"),
     ("arg_min", "int8", "int64"),
+    ("exp", "int8", ""),
     ("gather", "int16", ""),
     ("gelu", "int8", ""),
     ("mirror_pad", "int16", ""),
