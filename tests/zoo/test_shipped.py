@@ -12,9 +12,14 @@ import pytest
 from budget import zoo
 from budget.errors import UsageError
 from budget.graph import Graph
+from budget.ops import registry
+from budget.ops.operator import QuantizedCall
+from budget.readers import load as load_model
 from budget.readers.tflite import read_tflite
+from budget.transforms.lower import lower
 from budget.zoo import MODELS
 from budget.zoo.features import FeatureSpec
+from budget.zoo.training.cards import macs
 from budget.zoo.training.manifest import checksums
 
 LIMITS_BYTES = {
@@ -98,6 +103,52 @@ def test_hotword_reads_what_its_front_end_writes(name: str) -> None:
     assert graph.type_of(graph.outputs[0]).shape == (1, len(labels))
 
 
+@pytest.mark.parametrize("name", zoo.shipped())
+def test_numpy_gives_litert_bytes(name: str) -> None:
+    graph = lower(read(name))
+    model = litert(MODELS / f"{name}.tflite")
+    (entry,), (exit_,) = model.get_input_details(), model.get_output_details()
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        x = random.integers(-128, 128, entry["shape"]).astype(np.int8)
+        model.set_tensor(entry["index"], x)
+        model.invoke()
+        assert np.array_equal(run(graph, x), model.get_tensor(exit_["index"]))
+
+
+def test_large_hotword_before_quantisation_answers_alike() -> None:
+    pytest.importorskip("h5py")
+    graph = lower(load_model(MODELS / "hotword-large.keras"))
+    held_out = np.load(MODELS / "hotword.heldout.npz")
+    features = held_out["features"][::25].astype(np.float32) / 32
+    answers = [run(graph, clip[None, ..., None]).argmax() for clip in features]
+    assert (np.array(answers) == held_out["labels"][::25]).sum() >= 20  # of 24
+
+
+def test_training_sets_share_no_example_with_held_out_ones() -> None:
+    for name in ("hotword", "digits"):
+        seen = {x.tobytes() for x in np.load(MODELS / f"{name}.training.npz")["features"]}
+        assert len(seen) > 1000
+        assert not any(
+            x.tobytes() in seen for x in np.load(MODELS / f"{name}.heldout.npz")["features"]
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture"),
+    [
+        ("hotword", "ds_cnn?width=32"),
+        ("hotword-large", "ds_cnn?width=128"),
+        ("tiny-kws", "ds_cnn?width=16"),
+        ("tiny-ic", "resnet8?width=8&resolution=16"),
+        ("tiny-ad", "autoencoder?inputs=160&width=32&code=4"),
+        ("digits", "digits_cnn"),
+    ],
+)
+def test_files_have_the_shape_of_their_architecture(name: str, architecture: str) -> None:
+    assert count_macs(read(name)) == macs(zoo.load(architecture))
+
+
 def test_hotword_large_is_ten_times_hotword() -> None:
     small, large = (read(name) for name in ("hotword", "hotword-large"))
     assert count_macs(large) >= 10 * count_macs(small)
@@ -156,6 +207,25 @@ def test_errors(call: object, name: str, message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)) as caught:
         call(name)
     assert caught.value.where == f"zoo:{name}"
+
+
+def run(graph: Graph, x: np.ndarray) -> np.ndarray:
+    """One inference in numpy, in integers where the graph is quantised."""
+    values = {tensor.name: tensor.data for tensor in graph.constants}
+    values[graph.inputs[0]] = x
+    for node in graph.nodes:
+        operator = registry.get(node.op)
+        operands = [values.get(name) for name in node.inputs]
+        if graph.type_of(node.outputs[0]).is_quantized:
+            call = QuantizedCall(
+                tuple(graph.type_of(name) for name in node.inputs),
+                tuple(graph.type_of(name) for name in node.outputs),
+            )
+            results = operator.run_quantized(node.attributes, operands, call)
+        else:
+            results = operator.run_float(node.attributes, operands)
+        values.update(zip(node.outputs, results))
+    return values[graph.outputs[0]]
 
 
 def convolutions(graph: Graph) -> list:
