@@ -123,7 +123,7 @@ class Engine:
     Attributes:
         mac_j: energy of one multiply-accumulate of a convolution, at the profile's boundary.
         fully_connected_mac_j: the same where every weight is read once per use.
-        depthwise_mac_j: the same for depthwise separable networks.
+        depthwise_mac_j: the same of a depthwise convolution.
         macs_per_s: throughput while it computes.
         levels: energies of its memories, where data movement is priced apart.
         boundary: what the energies include.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from budget.hardware import library
-from budget.hardware.figure import Kind, Reference
+from budget.hardware.figure import Kind, Reference, total
 from budget.hardware.profiles import Device, Profile
 
 LOADERS: dict[str, tuple[Callable[[], list[str]], Callable[[str], Profile]]] = {
@@ -220,3 +220,32 @@ def test_user_device_is_a_device(tmp_path: Path) -> None:
     device = library.device(str(path))
     assert isinstance(device, Device)
     assert device.id == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "network", "microjoules"),
+    [
+        ("gap9", "ic", 27.7),
+        ("gap9", "kws", 18.6),
+        ("gap9", "vww", 40.8),
+        ("xg24-mvp", "ic", 1235),
+        ("xg24-mvp", "kws", 402),
+        ("xg24-mvp", "vww", 1139),
+        ("ndp120", "ic", 102),
+        ("ndp120", "kws", 31.5),
+        ("ndp120", "vww", 71.7),
+    ],
+)
+def test_accelerators_against_published_energies(
+    name: str, network: str, microjoules: float
+) -> None:
+    """MLPerf Tiny round 1.0; MACs by operator counted from the networks' shapes by hand."""
+    macs = {
+        "ic": (12_500_992, 0, 640),
+        "kws": (320_000 + 2_048_000, 288_000, 768),
+        "vww": (497_664 + 6_193_152, 798_336, 512),
+    }[network]
+    device = library.device(name)
+    parts = ("conv", "depthwise", "fully_connected")
+    energy = total((device.mac_energy_j(part) * count for part, count in zip(parts, macs)), "J")
+    assert float(energy.low) * 0.97 < microjoules * 1e-6 < float(energy.high) * 1.03
