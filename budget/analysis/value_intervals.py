@@ -15,9 +15,15 @@ from numpy.typing import NDArray
 
 from budget.graph import ABSENT, Graph, Node, TensorType
 from budget.ops import QuantizedCall, registry
-from budget.ops.fixed_point import storage_range
-from budget.ops.requantize import product_multipliers, rescale, scaling_of, zero_point_of
-from budget.ops.windows import slides_of
+from budget.ops.fixed_point import quantize_multipliers, storage_range
+from budget.ops.requantize import (
+    Scaling,
+    product_multipliers,
+    rescale,
+    scaling_of,
+    zero_point_of,
+)
+from budget.ops.windows import slides, taps_on_padding
 
 Int64s = NDArray[np.int64]
 
@@ -43,7 +49,8 @@ class Interval:
     @property
     def is_constant(self) -> NDArray[np.bool_]:
         """Per channel: whether only one value is possible."""
-        return self.low == self.high
+        same: NDArray[np.bool_] = self.low == self.high
+        return same
 
 
 def value_intervals(graph: Graph) -> dict[str, Interval]:
@@ -67,7 +74,7 @@ def _whole_range(type: TensorType) -> Interval:
     channels = type.shape[-1] if type.shape else 1
     low, high = storage_range(type.dtype) if type.dtype.is_integer else (0, 0)
     if not type.is_quantized:
-        high = low + 1  # anything: never taken for a constant
+        high = low + 1  # never taken for a constant
     return Interval(np.full(channels, low, np.int64), np.full(channels, high, np.int64))
 
 
@@ -92,9 +99,14 @@ def product_bounds(weights: Int64s, low: Int64s, high: Int64s) -> tuple[Int64s, 
 
 def may_miss(graph: Graph, node: Node) -> NDArray[np.bool_]:
     """Per tap [kh][kw] of a convolution: whether it falls on padding for some output."""
-    weights = graph.type_of(node.inputs[1])
-    rows, columns = slides_of(node.attributes, graph.type_of(node.inputs[0]).shape, weights.shape)
-    return np.logical_or.outer(rows.misses, columns.misses)
+    shape, attributes = graph.type_of(node.inputs[0]).shape, node.attributes
+    taps = graph.type_of(node.inputs[1]).shape
+    window = (taps[1], taps[2])
+    rows, columns = slides(
+        shape, window, attributes.stride, attributes.padding, attributes.dilation
+    )
+    missed: NDArray[np.bool_] = np.logical_or.outer(taps_on_padding(rows), taps_on_padding(columns))
+    return missed
 
 
 def weights_less_zero_point(graph: Graph, node: Node) -> Int64s | None:
@@ -166,19 +178,20 @@ def _finish(graph: Graph, node: Node, least: Int64s, most: Int64s) -> Interval |
             return None
         bias_type = graph.type_of(node.inputs[2])
         least, most = least + bias.astype(np.int64), most + bias.astype(np.int64)
-    info = np.iinfo(np.int32 if x.dtype.bits == 8 else np.int64)
-    if least.min() < info.min or most.max() > info.max:
-        return None  # a 32-bit sum might wrap around: nothing is proved
     multipliers = product_multipliers(x, w, y)
+    # a sum that might leave its register, shifted to the left or not, wraps around: no proof
+    left = np.maximum(quantize_multipliers(multipliers)[1], 0)
+    reach = np.maximum(np.abs(least), np.abs(most)) << left
+    if reach.max() >= (1 << 31 if x.dtype.bits == 8 else 1 << 39):
+        return None
     # both families of fully connected kernels keep order; the ends of both are joined
     scalings = {scaling_of(x, bias_type)}
     if node.op == "fully_connected":
-        from budget.ops.requantize import Scaling
-
         scalings |= {Scaling.ONCE_ROUNDED, Scaling.TWICE_ROUNDED}
     activation = node.attributes.activation
+    flat = y.with_shape(least.shape)
     bounds = [
-        [rescale(sums, multipliers, y, activation, s).astype(np.int64) for s in scalings]
+        [rescale(sums, multipliers, flat, activation, s).astype(np.int64) for s in scalings]
         for sums in (least, most)
     ]
     return Interval(np.minimum.reduce(bounds[0]), np.maximum.reduce(bounds[1]))

@@ -65,6 +65,14 @@ class Slide:
         return counts
 
 
+def taps_on_padding(slide: Slide) -> NDArray[np.bool_]:
+    """For each tap of the window: whether it falls on padding at some place."""
+    places = np.arange(slide.count) * slide.stride - slide.before
+    taps = np.arange(slide.taps) * slide.dilation
+    seen = places[:, None] + taps[None, :]
+    return np.asarray(((seen < 0) | (seen >= slide.extent)).any(0))
+
+
 def slides(
     shape: tuple[int, ...],
     taps: tuple[int, int],
