@@ -1,7 +1,8 @@
 """How small the arenas are: python tests/benchmarks/arena.py [FOLDER WITH THE MODELS]
 
-Prints, for MLPerf Tiny's four int8 models, our arena, its lower bound and what TFLM needs (predicted
-and as measured on an emulated Cortex-M4); and how often 500 random graphs reach the lower bound.
+Prints, for MLPerf Tiny's four int8 models, our arena, the lower bound, and what TFLM needs as
+predicted and as measured on an emulated Cortex-M4; how often 500 random graphs reach the lower
+bound; and how planning time grows up to 100,000 nodes.
 """
 
 from __future__ import annotations

@@ -143,6 +143,27 @@ def test_signatures_inputs_and_outputs_can_be_chosen(module: Path) -> None:
     assert "other, serving_default" in caught.value.hint
 
 
+def test_state_that_an_inference_changes_is_not_lost_in_silence(tmp_path: Path) -> None:
+    tf = models.tensorflow()
+
+    class Counter(tf.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = tf.Variable([0.0, 0.0])
+
+        @tf.function(input_signature=[tf.TensorSpec((2,), tf.float32, name="x")])
+        def serve(self, x):
+            self.count.assign_add(x)
+            return {"y": self.count * 2.0}
+
+    made = Counter()
+    models.quietly(
+        lambda: tf.saved_model.save(made, str(tmp_path), signatures={"serving_default": made.serve})
+    )
+    with pytest.raises(UnsupportedModelError, match=r"tf\.AssignAddVariableOp"):
+        lower(read_saved_model(tmp_path))
+
+
 def _old_style(folder: Path, trace: Path, *, resource: bool) -> np.ndarray:
     """A SavedModel as TensorFlow 1 made them, whose main_op writes a file when it is loaded."""
     tf = models.tensorflow()

@@ -35,6 +35,15 @@ _TRANSPARENT = frozenset(
 )  # fmt: skip
 
 
+_ASSIGNMENTS = frozenset(
+    f"tf.{name}"
+    for name in (
+        "Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
+        "AssignSubVariableOp", "ResourceScatterUpdate", "ScatterUpdate",
+    )
+)  # fmt: skip
+
+
 class _Dead:
     """The value of a branch that a constant condition never takes."""
 
@@ -84,6 +93,11 @@ class _Lowering:
         for node in graph.nodes:
             if node.name in needed:
                 self._lower(node)
+        # what an inference leaves behind for the next one must not get lost
+        effects = _needed(graph, with_controls=True) - needed
+        for node in graph.nodes:
+            if node.name in effects and node.op in _ASSIGNMENTS:
+                self._cannot(node)
         self._report()
         for name in graph.outputs:
             builder.output(self._output(name))
@@ -206,8 +220,8 @@ class _Lowering:
         return str(value)
 
 
-def _needed(graph: Graph) -> set[str]:
-    """Nodes that the outputs depend on through data."""
+def _needed(graph: Graph, *, with_controls: bool = False) -> set[str]:
+    """Nodes that the outputs depend on through data, and through control edges if asked."""
     needed: set[str] = set()
     stack = [graph.producers[name] for name in graph.outputs if name in graph.producers]
     while stack:
@@ -215,4 +229,6 @@ def _needed(graph: Graph) -> set[str]:
         if node.name not in needed:
             needed.add(node.name)
             stack += [graph.producers[name] for name in node.inputs if name in graph.producers]
+            if with_controls:
+                stack += [graph.nodes_by_name[name] for name in node.control_inputs]
     return needed
