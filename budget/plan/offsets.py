@@ -16,7 +16,7 @@ EXACT_SPANS = 12
 EXACT_NODES = 5_000_000
 SEARCHED_SPANS = 300
 """Above so many spans branch and bound is not tried."""
-SEARCH_WORK = 2_000_000
+SEARCH_WORK = 1_000_000
 """Elementary steps that each search may take beyond that: about a second."""
 
 
@@ -35,8 +35,11 @@ def assign_offsets(spans: Sequence[Span]) -> list[int]:
     if count_overlaps(spans) > PAIR_LIMIT:
         return best.offsets
     neighbours = overlaps(spans)
+    pairs = sum(map(len, neighbours))
     for order in greedy_orders(spans):
         if best.offer(place_in_order(spans, order, neighbours)):
+            return best.offsets
+        if pairs > SEARCH_WORK // 4:
             return best.offsets
     small = len(spans) <= EXACT_SPANS
     if len(spans) <= SEARCHED_SPANS:
@@ -44,7 +47,6 @@ def assign_offsets(spans: Sequence[Span]) -> list[int]:
         found = search_offsets(spans, bound, best.arena_bytes, limit)
         if best.offer(found) or small:
             return best.offsets
-    pairs = sum(map(len, neighbours))
     climb_offsets(spans, neighbours, best.offer, rounds=SEARCH_WORK // (len(spans) + pairs))
     return best.offsets
 

@@ -30,7 +30,7 @@ def calls_made(graph: Graph) -> int:
     return count
 
 
-@pytest.mark.parametrize("shape", [chain, residual, dense, partial(branches, width=100)])
+@pytest.mark.parametrize("shape", [chain, residual, dense, partial(branches, width=30)])
 def test_twice_the_graph_is_twice_the_work(shape: Callable[[int], Graph]) -> None:
     plan(shape(40))
     assert calls_made(shape(3000)) <= 2.3 * calls_made(shape(1500))
