@@ -36,10 +36,12 @@ from budget.readers.keras_weights import absent_weights, archive_weights, legacy
 MAX_NODES = 1 << 20
 MAX_ELEMENTS = 1 << 40
 _KEEPS_TYPE = IDENTITIES | set(
-    "Flatten Reshape Permute RepeatVector ZeroPadding1D ZeroPadding2D Cropping1D Cropping2D"
-    " Concatenate ops.Reshape ops.Transpose ops.Concatenate ops.ExpandDims ops.Squeeze"
-    " ops.Identity".split()
-)
+    (
+        "Flatten", "Reshape", "Permute", "RepeatVector", "ZeroPadding1D", "ZeroPadding2D",
+        "Cropping1D", "Cropping2D", "Concatenate", "ops.Reshape", "ops.Transpose",
+        "ops.Concatenate", "ops.ExpandDims", "ops.Squeeze", "ops.Identity",
+    )
+)  # fmt: skip
 
 
 def read_keras(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | None = None) -> Graph:
@@ -74,7 +76,10 @@ def read_keras(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | Non
         for name, data in zip(names, found.get(layer, ())):
             reader.builder.constant(name, data)
     notes = tuple(dict.fromkeys(reader.notes))
-    return reader.builder.build(ModelSource(path.name, file.format, file.sha256, notes))
+    return reader.builder.build(
+        ModelSource(path.name, file.format, file.sha256, notes),
+        {"keras_version": file.keras_version},
+    )
 
 
 class _Reader:

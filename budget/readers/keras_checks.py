@@ -13,10 +13,13 @@ from budget.readers.keras_operations import OPERATIONS
 
 _TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 _TRAINING_KEYS = frozenset(
-    "name trainable dtype batch_input_shape batch_shape sparse ragged optional seed momentum"
-    " synchronized renorm renorm_clipping renorm_momentum virtual_batch_size fused input_length"
-    " dynamic autocast bounding_box_format".split()
-)
+    (
+        "name", "trainable", "dtype", "batch_input_shape", "batch_shape", "sparse", "ragged",
+        "optional", "seed", "momentum", "synchronized", "renorm", "renorm_clipping",
+        "renorm_momentum", "virtual_batch_size", "fused", "input_length", "dynamic", "autocast",
+        "bounding_box_format",
+    )
+)  # fmt: skip
 _CODE = {"Lambda", "TFOpLambda", "SlicingOpLambda", "ops.Map", "ops.While"}
 _MASK_READERS = {
     "GlobalAveragePooling1D", "MultiHeadAttention", "LSTM", "GRU", "SimpleRNN", "Bidirectional",

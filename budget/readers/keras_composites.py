@@ -169,7 +169,15 @@ _COMPOSITES = {
     **{name: _recurrent(gates) for name, gates in _GATES.items()},
     "MultiHeadAttention": LayerRule(
         frozenset(
-            "num_heads key_dim value_dim use_bias output_shape attention_axes dropout".split()
+            (
+                "num_heads",
+                "key_dim",
+                "value_dim",
+                "use_bias",
+                "output_shape",
+                "attention_axes",
+                "dropout",
+            )
         ),
         _attention,
         _attention_weights,

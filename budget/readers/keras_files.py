@@ -12,7 +12,8 @@ from pathlib import Path
 
 from budget.errors import CorruptModelError, UnsupportedModelError
 from budget.formats.keras_config import MAX_CONFIG_BYTES
-from budget.readers.keras_hdf5 import Hdf5File, text
+from budget.readers.keras_hdf5 import Hdf5File, import_h5py, text
+from budget.readers.keras_probe import probe
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ZIP_SIGNATURE = b"PK\x03\x04"
@@ -64,6 +65,8 @@ def open_keras(path: Path) -> KerasFile:
 
 
 def _open_hdf5(data: bytes, digest: str, where: str) -> KerasFile:
+    import_h5py()
+    probe(data, where)
     file = Hdf5File(io.BytesIO(data), len(data), where)
     config = file.attribute("", "model_config")
     if config is None:
@@ -100,6 +103,8 @@ def _open_archive(data: bytes, digest: str, where: str) -> KerasFile:
             where=where,
             hint="weights split over several files are not read: save the model as one .keras file",
         )
+    import_h5py()
+    probe(weights, where)
     file = Hdf5File(io.BytesIO(weights), len(weights), where)
     return KerasFile(config, file, "keras", digest, _version(metadata or b""))
 

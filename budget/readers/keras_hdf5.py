@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from typing import Any, BinaryIO
 
@@ -117,6 +117,19 @@ class Hdf5File:
             self._check_storage(path, found)
             array: Array = np.asarray(found[()])
             return array
+
+    def read_everything(self) -> None:
+        """Reads every attribute and array; what is broken is passed over."""
+        names: list[str] = [""]
+        with hdf5_errors(self.where):
+            self._file.visit(names.append)
+        for name in names:
+            with suppress(CorruptModelError), hdf5_errors(self.where):
+                for attribute in list(self._find(name).attrs):
+                    with suppress(CorruptModelError):
+                        self.attribute(name, attribute)
+            with suppress(CorruptModelError):
+                self.array(name)
 
     def _check_storage(self, path: str, dataset: Any) -> None:
         properties = dataset.id.get_create_plist()

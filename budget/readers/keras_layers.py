@@ -235,6 +235,10 @@ def _prelu_weights(settings: Settings, inputs: Sequence[Shape]) -> list[Weight]:
     return [Weight("alpha", shape)]
 
 
+def _layer_scale(settings: Settings, inputs: Sequence[Shape]) -> list[Weight]:
+    return [Weight("gamma", (settings.integer("projection_dim"),), fill=1.0)]
+
+
 def _embedding(settings: Settings, inputs: Sequence[Shape]) -> list[Shape]:
     return [(*inputs[0], settings.integer("output_dim"))]
 
@@ -381,10 +385,13 @@ def _named(names: str, rule: LayerRule) -> dict[str, LayerRule]:
 
 
 IDENTITIES = frozenset(
-    "Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianDropout GaussianNoise"
-    " AlphaDropout ActivityRegularization Identity RandomFlip RandomRotation RandomZoom"
-    " RandomTranslation RandomContrast RandomBrightness".split()
-)
+    (
+        "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D",
+        "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization",
+        "Identity", "RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation",
+        "RandomContrast", "RandomBrightness",
+    )
+)  # fmt: skip
 """Layers that do something while training only."""
 _MANY = (1, 1 << 20)
 
@@ -444,6 +451,8 @@ LAYERS: dict[str, LayerRule] = {
     **_named("Add Multiply Average Maximum Minimum", _rule("", _merge, operands=_MANY)),
     "Subtract": _rule("", _merge, operands=(2, 2)),
     "Concatenate": _rule("axis", _concatenate, operands=_MANY),
+    "CustomScaleLayer": _rule("scale", _merge, operands=(2, 2)),  # of InceptionResNetV2
+    "LayerScale": _rule("init_values projection_dim", _same, _layer_scale),  # of ConvNeXt
     "Dot": _rule("axes normalize", _dot, operands=(2, 2)),
     **dict.fromkeys(
         IDENTITIES,

@@ -181,6 +181,28 @@ def test_hostile_h5_groups(tmp_path: Path) -> None:
         refuse(write_h5(path), "too large")
 
 
+def test_files_on_which_the_library_hangs_or_crashes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import subprocess
+    import sys
+
+    from budget.readers import keras_probe
+
+    path = write_h5(tmp_path / "m.h5")
+    monkeypatch.setattr(keras_probe, "WALL_LIMIT_S", 0.001)
+    refuse(path, "never ends")
+    monkeypatch.undo()
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    real = subprocess.run
+
+    def crashing(command: list[str], **options: Any) -> Any:
+        return real([sys.executable, "-c", crash], **options)
+
+    monkeypatch.setattr(subprocess, "run", crashing)
+    refuse(path, "HDF5 library fail (signal 11)")
+
+
 def test_missing_h5py_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_keras(tmp_path / "m.keras")
     real = builtins.__import__
@@ -195,6 +217,15 @@ def test_missing_h5py_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 # --- mutations ------------------------------------------------------------------------------------
+@pytest.fixture
+def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No child process for each of many files; the mutations here are known to come to an end."""
+    from budget.readers import keras_files
+
+    monkeypatch.setattr(keras_files, "probe", lambda data, where: None)
+
+
+@pytest.mark.usefixtures("unprobed")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_every_truncation_gives_one_clear_error(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "m"
@@ -205,6 +236,7 @@ def test_every_truncation_gives_one_clear_error(suffix: str, tmp_path: Path) -> 
             read_keras(path)
 
 
+@pytest.mark.usefixtures("unprobed")
 @pytest.mark.parametrize("suffix", ["keras", "h5"])
 def test_flipped_bits_never_escape_as_other_errors(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "m"

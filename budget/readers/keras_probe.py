@@ -1,0 +1,71 @@
+"""Reads an HDF5 file once in a process of its own, before this one trusts it.
+
+The HDF5 library is written in C; a file made to harm can send it into an endless loop (seen with
+flipped bits in the heap of variable-length text) or crash it. A child that reads everything there
+is, under limits of time and memory, shows whether it does.
+
+    python -m budget.readers.keras_probe < weights.h5
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+from budget.errors import CorruptModelError, ModelError
+
+CPU_LIMIT_S = 5
+WALL_LIMIT_S = 300.0
+_MEMORY_BYTES = 4 << 30
+_PER_SECOND_BYTES = 20 << 20
+
+
+def probe(data: bytes, where: str) -> None:
+    """Passes if a child process can read everything in the file.
+
+    Args:
+        data: the whole HDF5 file.
+        where: its name, for messages.
+
+    Raises:
+        CorruptModelError: the child did not come to an end.
+    """
+    command = [sys.executable, "-m", "budget.readers.keras_probe"]
+    try:
+        done = subprocess.run(
+            command, input=data, capture_output=True, timeout=WALL_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CorruptModelError("reading it never ends", where=where) from None
+    if done.returncode < 0:
+        raise CorruptModelError(
+            f"reading it makes the HDF5 library fail (signal {-done.returncode})", where=where
+        )
+
+
+def main() -> None:
+    """Reads the file on standard input; only the manner of its end matters."""
+    data = sys.stdin.buffer.read()
+    _limit(len(data))
+    from budget.readers.keras_hdf5 import Hdf5File
+
+    try:
+        Hdf5File(io.BytesIO(data), len(data), "").read_everything()
+    except ModelError:
+        return  # the parent meets the same error and tells it
+
+
+def _limit(size_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows, where the wall clock alone has to do
+        return
+    seconds = CPU_LIMIT_S + size_bytes // _PER_SECOND_BYTES
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    memory_bytes = _MEMORY_BYTES + 4 * size_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+if __name__ == "__main__":
+    main()
