@@ -9,8 +9,8 @@ from budget.plan.ledger import Ledger
 from budget.plan.memory import MemoryModel
 from budget.plan.order_search import search_part
 
-SEARCH_STATES = 60_000
-"""States that the searches of one graph may visit together: a second or two."""
+SEARCH_STATES = 20_000
+"""States that the searches of one graph may visit together: a second or less."""
 
 
 def search_order(model: MemoryModel) -> list[int]:

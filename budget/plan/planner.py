@@ -13,7 +13,7 @@ from budget.plan.greedy import place_in_order
 from budget.plan.memory import MemoryModel, build_memory_model
 from budget.plan.offsets import assign_offsets
 from budget.plan.order import search_order
-from budget.plan.precision import Precision, deployed_types, multiplier_bytes
+from budget.plan.precision import Precision, as_precision, deployed_types, multiplier_bytes
 from budget.plan.program import Buffer, Location, Program, Role, Step
 from budget.plan.spans import Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
@@ -33,9 +33,10 @@ def plan(
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
+        UsageError: there is no such precision.
     """
     require_supported(graph)
-    types = deployed_types(graph, Precision(precision) if precision else None)
+    types = deployed_types(graph, as_precision(precision))
     inner = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
     if tflm.is_tflm(runtime):
         kernels = [tflm.scratch_bytes(node, types, runtime) for node in graph.nodes]
@@ -138,6 +139,8 @@ def _buffers(
             role = next(r for r in _ROLE_ORDER if r in roles)
         else:
             name, role = f"scratch@{span.first_step}", Role.SCRATCH
+            while name in model.item_of:  # a model may call a tensor anything
+                name += "_"
         buffers[name] = Buffer(name, span.size_bytes, span.first_step, span.last_step, role, offset)
     return buffers
 

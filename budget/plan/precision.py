@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from budget.analysis.operands import operand_roles, weight_axes
+from budget.errors import UsageError
 from budget.graph import DType, Graph, Node, TensorType
 
 MULTIPLIER_BYTES = 8
@@ -28,6 +29,22 @@ class Precision(StrEnum):
 _ACTIVATION = {Precision.INT8: DType.INT8, Precision.INT16X8: DType.INT16}
 _BIAS = {Precision.INT8: DType.INT32, Precision.INT16X8: DType.INT64}
 _ROLE_STRENGTH = {"bias": 2, "weights": 1}
+
+
+def as_precision(precision: Precision | str | None) -> Precision | None:
+    """The precision of that name; None stays None.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if precision is None:
+        return None
+    if precision not in set(Precision):
+        raise UsageError(
+            f"precision {precision!r} does not exist",
+            hint=f"choose one of {', '.join(Precision)}",
+        )
+    return Precision(precision)
 
 
 def deployed_types(graph: Graph, precision: Precision | None = None) -> dict[str, TensorType]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from budget.errors import UnsupportedModelError
+from budget.errors import UnsupportedModelError, UsageError
 from budget.graph import DType, Graph, GraphBuilder, TensorType
 from budget.ops import registry
 from budget.plan import plan
@@ -62,3 +62,9 @@ def test_unknown_operators_are_refused() -> None:
     builder.node("tf.Fft", [x], [builder.tensor("y", TensorType((1,), DType.INT8))])
     with pytest.raises(UnsupportedModelError, match=r"tf\.Fft"):
         plan(builder.build())
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(UsageError, match="'int3' does not exist") as error:
+        plan(dense(), precision="int3")
+    assert "int16x8" in error.value.hint
