@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "plan"))
 
 from random_graphs import branches, chain, dense, random_graph, residual  # noqa: E402
 from test_planner import greedy_by_size  # noqa: E402
-from test_tflm import ON_CORTEX_M4, planned  # noqa: E402
+from test_tflm_arena import ON_CORTEX_M4, planned  # noqa: E402
 
 from budget.plan import plan  # noqa: E402
 
