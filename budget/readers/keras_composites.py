@@ -80,8 +80,7 @@ def _recurrent(gates: int) -> LayerRule:
 def _inner(settings: Settings, key: str = "layer") -> tuple[LayerRule, Settings]:
     inner = wrapped(settings.config, key)
     rule = None if inner is None else rule_of(*inner)
-    if inner is None or rule is None:
-        raise settings.bad("it wraps no layer")
+    assert inner is not None and rule is not None  # `rule_of` gave a rule for the wrapper
     return rule, Settings(inner[1], f"{settings.where}, {inner[0]} inside")
 
 
@@ -91,18 +90,24 @@ def _merged(shape: Shape) -> Shape:
     return (shape[0] * shape[1], *shape[2:])
 
 
-def _time_distributed(settings: Settings, inputs: Sequence[Shape]) -> list[Shape]:
+def _step(settings: Settings, inputs: Sequence[Shape]) -> tuple[LayerRule, Settings, Shape]:
+    """The wrapped layer, and its input: all steps of all examples as one batch."""
     rule, inner = _inner(settings)
     step = _merged(inputs[0])
     if rule.rank not in (None, len(step)):
         raise settings.bad(f"the wrapped layer does not take an input of shape {step}")
+    return rule, inner, step
+
+
+def _time_distributed(settings: Settings, inputs: Sequence[Shape]) -> list[Shape]:
+    rule, inner, step = _step(settings, inputs)
     outputs = rule.shapes(inner, [step])
     return [(inputs[0][0], inputs[0][1], *outputs[0][1:])]
 
 
 def _time_distributed_weights(settings: Settings, inputs: Sequence[Shape]) -> list[Weight]:
-    rule, inner = _inner(settings)
-    return [_inside("layer", weight) for weight in rule.weights(inner, [_merged(inputs[0])])]
+    rule, inner, step = _step(settings, inputs)
+    return [_inside("layer", weight) for weight in rule.weights(inner, [step])]
 
 
 def _bidirectional(settings: Settings, inputs: Sequence[Shape]) -> list[Shape]:

@@ -15,6 +15,10 @@ from budget.graph.types import Array
 
 _MAX_NAMES = 1 << 20
 _COMPRESSION_LIMIT = 1000
+_STUMBLES = (
+    OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError,
+    MemoryError, OverflowError, SystemError,
+)  # fmt: skip
 _PLAIN_FILTERS = {1, 2, 3}  # deflate, shuffle, fletcher32: built in, no plug-in is loaded
 
 
@@ -27,13 +31,9 @@ def hdf5_errors(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+    except _STUMBLES as error:
         reason = str(error).strip("'\"") or type(error).__name__
         raise CorruptModelError(f"not a sound HDF5 file: {reason[:200]}", where=where) from None
-    except (AttributeError, UnicodeError, MemoryError, OverflowError, SystemError) as error:
-        raise CorruptModelError(
-            f"not a sound HDF5 file: {type(error).__name__}", where=where
-        ) from None
 
 
 def import_h5py() -> Any:

@@ -98,6 +98,16 @@ def test_bombs(tmp_path: Path) -> None:
     refuse(path)
 
 
+def test_member_shorter_than_it_claims(tmp_path: Path) -> None:
+    path = write_keras(tmp_path / "m.keras")
+    data = bytearray(path.read_bytes())
+    start = data.find(b"PK\x01\x02")
+    size_bytes = struct.unpack_from("<I", data, start + 24)[0]
+    struct.pack_into("<I", data, start + 24, size_bytes + 1)
+    path.write_bytes(bytes(data))
+    refuse(path, "has not the size it claims")
+
+
 def test_configuration_over_the_limit(tmp_path: Path) -> None:
     from budget.formats import keras_config
 

@@ -110,9 +110,31 @@ def f(*layers: dict[str, Any], **more: Any) -> dict[str, Any]:
     return functional([start, *layers], inputs, outputs)
 
 
+def window(**config: Any) -> dict[str, Any]:
+    return layer("Conv2D", "c", filters=2, kernel_size=3, **config)
+
+
 D = dense
 X = tensor("x")
 CORRUPT: dict[str, tuple[Any, str]] = {
+    "scalar": (sequential(layer("InputLayer", "x", batch_shape=[2]), D()), "no feature dimension"),
+    "wrapped rank": (
+        sequential(source([4, 3]), layer("TimeDistributed", "t", layer=window())),
+        "does not take an input",
+    ),
+    "keys and values": (
+        f(
+            calls(layer("RepeatVector", "a", n=2), X),
+            calls(layer("RepeatVector", "b", n=3), X),
+            calls(
+                layer("MultiHeadAttention", "m", num_heads=1, key_dim=2),
+                tensor("a"),
+                tensor("a"),
+                tensor("b"),
+            ),
+        ),
+        "differ in length",
+    ),
     "list": ([], "neither"),
     "no class": ({"config": {}}, "'class_name' is missing"),
     "no config": ({"class_name": "Sequential"}, "not described by an object"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from budget.errors import ModelError, UnsupportedModelError
+from budget.errors import UnsupportedModelError
 from budget.formats.keras_settings import Settings
 from budget.graph.editor import GraphEditor
 from budget.graph.graph import ABSENT, Graph, Node
@@ -105,12 +105,7 @@ def _apply(context: KerasContext, graph: Graph, node: Node) -> tuple[Value, ...]
         inputs[0] = context.reshape(node, first, (shape[0] * shape[1], *shape[2:]))
     inner = (output[0] * output[1], *output[2:]) if keeps_steps else output
     layer = Layer(context, node, Settings(config, where), inputs, node.inputs, inner)
-    try:
-        result = _HANDLERS[kind](layer)
-    except ModelError as error:
-        if error.where:
-            raise
-        raise type(error)(error.what, where=where, hint=error.hint) from None
+    result = _HANDLERS[kind](layer)
     results = result if isinstance(result, tuple) else (result,)
     if keeps_steps:
         results = (context.reshape(node, results[0], output),)
