@@ -9,10 +9,13 @@ from typing import Any
 from budget.errors import CorruptModelError
 
 ACTIVATIONS = frozenset(
-    "linear relu relu6 leaky_relu elu selu celu gelu silu swish sigmoid hard_sigmoid tanh hard_tanh"
-    " softmax log_softmax softplus softsign exponential hard_silu hard_swish mish log_sigmoid"
-    " tanh_shrink squareplus".split()
-)
+    (
+        "linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish",
+        "sigmoid", "hard_sigmoid", "tanh", "hard_tanh", "softmax", "log_softmax", "softplus",
+        "softsign", "exponential", "hard_silu", "hard_swish", "mish", "log_sigmoid",
+        "tanh_shrink", "squareplus",
+    )
+)  # fmt: skip
 """Activation functions by name that the lowering knows."""
 ACTIVATION_LAYERS = frozenset({"ReLU", "LeakyReLU", "ELU", "Softmax", "Activation"})
 """Layers that a file may name as another layer's activation."""
