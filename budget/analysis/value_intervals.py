@@ -19,6 +19,7 @@ from budget.ops.fixed_point import quantize_multipliers, storage_range
 from budget.ops.requantize import (
     Scaling,
     product_multipliers,
+    quant_of,
     rescale,
     scaling_of,
     zero_point_of,
@@ -26,6 +27,9 @@ from budget.ops.requantize import (
 from budget.ops.windows import slides, taps_on_padding
 
 Int64s = NDArray[np.int64]
+
+# Above this ratio of scales (times the elements summed) a kernel's 32-bit registers may wrap.
+_MAX_RATIO = 1 << 14
 
 # Every output element grows (or stays) when any input element grows, and channels do not mix.
 _CHANNELWISE = frozenset(
@@ -54,19 +58,26 @@ class Interval:
 
 
 def value_intervals(graph: Graph) -> dict[str, Interval]:
-    """Intervals of every quantised tensor that is computed, and of the inputs.
+    """Intervals of every tensor; only quantised ones are narrowed, and only constants exact.
+
+    They hold for both families of integer kernels.
 
     Args:
         graph: canonical.
     """
     found: dict[str, Interval] = {}
-    for name in graph.inputs:
-        found[name] = _whole_range(graph.type_of(name))
+    for name, tensor in graph.tensors.items():
+        type, data = tensor.type, tensor.data
+        if data is not None and data.size and type.is_quantized and type.shape:
+            by_channel = data.reshape(-1, type.shape[-1]).astype(np.int64)
+            found[name] = Interval(by_channel.min(0), by_channel.max(0))
+        else:
+            found[name] = _whole_range(type)
     for node in graph.nodes:
-        for index, out in enumerate(node.outputs):
-            type = graph.type_of(out)
-            known = _forward(graph, node, found) if index == 0 and type.is_quantized else None
-            found[out] = known or _whole_range(type)
+        out = node.outputs[0] if node.outputs else ABSENT
+        # a variable is also read before it is written
+        if out != ABSENT and graph.type_of(out).is_quantized and not graph.tensors[out].is_variable:
+            found[out] = _forward(graph, node, found) or found[out]
     return found
 
 
@@ -86,6 +97,8 @@ def _forward(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Interva
             return _fully_connected(graph, node, found)
         case "reshape":
             return _reshape(graph, node, found)
+        case "concat":
+            return _concat(graph, node, found)
         case op if op in _CHANNELWISE:
             return _channelwise(graph, node, found)
     return None
@@ -162,7 +175,9 @@ def _fully_connected(graph: Graph, node: Node, found: Mapping[str, Interval]) ->
         return None
     zero = zero_point_of(x_type)
     x = found[node.inputs[0]]
-    times = weights.shape[1] // len(x.low)
+    times, rest = divmod(weights.shape[1], len(x.low))
+    if rest:  # rows begin within pixels: channels mix
+        return None
     low, high = np.tile(x.low - zero, times), np.tile(x.high - zero, times)
     least, most = product_bounds(weights, low, high)
     return _finish(graph, node, least.sum(1), most.sum(1))
@@ -179,15 +194,16 @@ def _finish(graph: Graph, node: Node, least: Int64s, most: Int64s) -> Interval |
         bias_type = graph.type_of(node.inputs[2])
         least, most = least + bias.astype(np.int64), most + bias.astype(np.int64)
     multipliers = product_multipliers(x, w, y)
-    # a sum that might leave its register, shifted to the left or not, wraps around: no proof
-    left = np.maximum(quantize_multipliers(multipliers)[1], 0)
-    reach = np.maximum(np.abs(least), np.abs(most)) << left
-    if reach.max() >= (1 << 31 if x.dtype.bits == 8 else 1 << 39):
-        return None
     # both families of fully connected kernels keep order; the ends of both are joined
     scalings = {scaling_of(x, bias_type)}
     if node.op == "fully_connected":
-        scalings |= {Scaling.ONCE_ROUNDED, Scaling.TWICE_ROUNDED}
+        scalings.add(Scaling.ONCE_ROUNDED)
+    # a sum that might leave its register, shifted to the left or not, wraps around: no proof
+    shift = quantize_multipliers(multipliers)[1].astype(np.float64)
+    reach = np.maximum(np.abs(least), np.abs(most)).astype(np.float64)
+    register = 2.0**39 if scalings == {Scaling.REDUCED} else 2.0**31
+    if reach.max() >= register or (reach * np.exp2(shift)).max() >= 2.0**31:
+        return None
     activation = node.attributes.activation
     flat = y.with_shape(least.shape)
     bounds = [
@@ -207,6 +223,18 @@ def _reshape(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Interva
     return Interval(np.tile(x.low, times), np.tile(x.high, times))
 
 
+def _concat(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Interval | None:
+    """Channels side by side, or the union over tensors that are joined along another dimension."""
+    y = graph.type_of(node.outputs[0])
+    if any(graph.type_of(name).quant != y.quant for name in node.inputs):
+        return None
+    parts = [found[name] for name in node.inputs]
+    lows, highs = [part.low for part in parts], [part.high for part in parts]
+    if node.attributes.axis % len(y.shape) == len(y.shape) - 1:
+        return Interval(np.concatenate(lows), np.concatenate(highs))
+    return Interval(np.minimum.reduce(lows), np.maximum.reduce(highs))
+
+
 def _channelwise(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Interval | None:
     """An operator that keeps order, run on tensors that hold the bounds of each channel."""
     types = [graph.type_of(name) for name in node.present_inputs]
@@ -217,16 +245,29 @@ def _channelwise(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Int
     axes = getattr(node.attributes, "axes", ())
     if any(axis % len(types[0].shape) == len(types[0].shape) - 1 for axis in axes):
         return None  # reduces over channels
-    call = QuantizedCall(tuple(types), (y,))
-    operator = registry.get(node.op)
-    ends = []
-    for end in ("low", "high"):
-        arrays = []
-        for name, type in zip(node.present_inputs, types):
-            constant = graph.constant(name)
-            bound = getattr(found[name], end) if constant is None else constant
-            arrays.append(np.broadcast_to(bound, type.shape).astype(type.dtype.numpy))
-        (result,) = operator.run_quantized(node.attributes, arrays, call)
-        # on a border an average sees fewer elements, but of the same value
-        ends.append(result.reshape(-1, y.shape[-1]).astype(np.int64))
+    elements = max(types[0].element_count // max(y.element_count, 1), 1)
+    if max(_scale(type) for type in types) / _scale(y) * elements > _MAX_RATIO:
+        return None
+    ends = [_run_on_bounds(graph, node, found, end) for end in ("low", "high")]
     return Interval(ends[0].min(0), ends[1].max(0))
+
+
+def _scale(type: TensorType) -> float:
+    return float(quant_of(type).scale[0])
+
+
+def _run_on_bounds(
+    graph: Graph, node: Node, found: Mapping[str, Interval], end: str
+) -> NDArray[np.int64]:
+    """Results [elements][channels] where every operand is at one end of its interval."""
+    types = [graph.type_of(name) for name in node.present_inputs]
+    y = graph.type_of(node.outputs[0])
+    arrays = []
+    for name, type in zip(node.present_inputs, types):
+        constant = graph.constant(name)
+        bound = getattr(found[name], end) if constant is None else constant
+        arrays.append(np.broadcast_to(bound, type.shape).astype(type.dtype.numpy))
+    call = QuantizedCall(tuple(types), (y,))
+    # on a border an average sees fewer elements, but of the same value
+    (result,) = registry.get(node.op).run_quantized(node.attributes, arrays, call)
+    return np.asarray(result.reshape(-1, y.shape[-1]).astype(np.int64))

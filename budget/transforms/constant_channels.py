@@ -24,7 +24,7 @@ from budget.analysis.value_intervals import (
     value_intervals,
     weights_less_zero_point,
 )
-from budget.graph import ABSENT, Graph, GraphEditor, Node, QuantParams, TensorType
+from budget.graph import ABSENT, DType, Graph, GraphEditor, Node, QuantParams, TensorType
 from budget.ops.requantize import zero_point_of
 
 Mask = NDArray[np.bool_]
@@ -132,13 +132,15 @@ def _droppable(
     for name in group:
         type = graph.type_of(name)
         producer = graph.producers.get(name)
-        if producer is None or name in graph.outputs or not type.is_quantized or not type.shape:
+        if producer is None or name in graph.outputs or graph.tensors[name].is_variable:
+            return None
+        if not type.is_quantized or not type.shape:
             return None
         if not _is_tied(graph, producer) and not _can_lose_outputs(graph, producer):
             return None
         allowed = np.ones(type.shape[-1], bool)
         for reader in graph.consumers.get(name, ()):
-            if set(reader.outputs) & group:
+            if _is_tied(graph, reader) and reader.outputs[0] in group:
                 continue
             allowed &= _not_needed_by(graph, reader, name, intervals)
         mask = allowed if mask is None else mask & allowed
@@ -165,6 +167,8 @@ def _not_needed_by(graph: Graph, reader: Node, name: str, intervals: dict[str, I
     if weights is None:
         return np.zeros(channels, bool)
     if reader.op == "fully_connected":
+        if weights.shape[1] % channels:  # rows begin within pixels
+            return np.zeros(channels, bool)
         by_channel = weights.reshape(weights.shape[0], -1, channels)
         unused = ~by_channel.any((0, 1))
         foldable = np.ones(channels, bool)
@@ -182,11 +186,17 @@ def _not_needed_by(graph: Graph, reader: Node, name: str, intervals: dict[str, I
 def _bias_keeps_its_range(
     graph: Graph, reader: Node, weights: NDArray[np.int64], interval: Interval, mask: Mask
 ) -> bool:
-    added = _added_bias(graph, reader, weights, interval, mask)
-    bias = graph.constant(reader.inputs[2]) if _has_bias(reader) else None
-    total = added if bias is None else added + bias.astype(np.int64)
-    limit = 1 << (31 if bias is None else graph.type_of(reader.inputs[2]).dtype.bits - 1)
-    return bool((np.abs(total) < limit).all())
+    """Whether the new bias fits its type, whichever of the mask's channels are folded."""
+    offset = np.where(mask, interval.low - zero_point_of(graph.type_of(reader.inputs[0])), 0)
+    by_channel = weights.reshape(weights.shape[0], -1, len(mask)).sum(1)
+    total = (np.abs(by_channel) @ np.abs(offset)).astype(np.float64)
+    bits = 32
+    if _has_bias(reader):
+        bits = graph.type_of(reader.inputs[2]).dtype.bits
+        bias = graph.constant(reader.inputs[2])
+        assert bias is not None
+        total += np.abs(bias.astype(np.float64))
+    return bool((total < 2.0 ** (bits - 1)).all())
 
 
 def _added_bias(
@@ -245,8 +255,11 @@ def _sliced(
         constant = lost_in & intervals[node.inputs[0]].is_constant
         added = _added_bias(graph, node, shifted, intervals[node.inputs[0]], constant)
         if bias is not None or added.any():
-            dtype = np.int32 if bias is None else bias.dtype
-            bias = (added + (0 if bias is None else bias.astype(np.int64))).astype(dtype)
+            # 16-bit activations with a 32-bit bias would be rounded in another way
+            wide = graph.type_of(node.inputs[0]).dtype is DType.INT16
+            absent = np.zeros(len(added), np.int64 if wide else np.int32)
+            start = absent if bias is None else bias
+            bias = (added + start.astype(np.int64)).astype(start.dtype)
         keep_in = np.tile(~lost_in, data.shape[-1] // len(lost_in))
         data = data[..., keep_in]
     if lost_out is not None:
