@@ -9,6 +9,7 @@ from typing import Any
 
 from budget.api.models import Model, prepare
 from budget.api.remedies import remedies_for
+from budget.api.removable import Removable, find_removable
 from budget.errors import UsageError
 from budget.estimate.inference import InferenceEstimate, LayerEstimate, estimate_inference
 from budget.graph import Graph
@@ -47,6 +48,8 @@ class Check:
         runtime: the software assumed; it prices cycles and memory.
         question: the rest of what was asked.
         program: steps and memory plan.
+        removable: channels that are the same for every input, whether the runtime removes them
+            or not.
         inference: cost of one inference.
         power: average power; None without a rate.
         harvest: power of the source; None without one.
@@ -63,6 +66,7 @@ class Check:
     runtime: Runtime
     question: Question
     program: Program
+    removable: Removable
     inference: InferenceEstimate
     power: AveragePower | None
     harvest: Quantity | None
@@ -158,7 +162,12 @@ def check_prepared(
     """`check` for a model that is loaded already: loops over devices and sources use it."""
     _require_sense(question)
     chosen_runtime = library.runtime(runtime or DEFAULT_RUNTIME)
-    program = plan(model.graph, runtime=chosen_runtime.id, precision=model.precision)
+    program = plan(
+        model.graph,
+        runtime=chosen_runtime.id,
+        precision=model.precision,
+        remove_constant_channels=chosen_runtime.removes_constant_channels,
+    )
     inference = estimate_inference(
         program,
         device,
@@ -181,6 +190,7 @@ def check_prepared(
         chosen_runtime,
         question,
         program,
+        find_removable(model.graph),
         inference,
         power,
         harvest,

@@ -17,8 +17,6 @@ SCHEMA = 1
 
 def model_document(model: Model, weight_bytes: int) -> dict[str, Any]:
     """What every document says of the model."""
-    from budget.analysis.parameters import count_parameters
-
     cost = total_cost(model.graph)
     source = model.raw.source
     return {
@@ -28,7 +26,7 @@ def model_document(model: Model, weight_bytes: int) -> dict[str, Any]:
         "precision": model.precision,
         "macs": cost.macs,
         "flops": cost.flops,
-        "parameters": count_parameters(model.raw, model.graph).deployed,
+        "parameters": sum(tensor.type.element_count for tensor in model.graph.constants),
         "weight_bytes": weight_bytes,
         "inputs": [_tensor(model, name) for name in model.graph.inputs],
         "outputs": [_tensor(model, name) for name in model.graph.outputs],
@@ -62,6 +60,10 @@ def check_document(check: Check) -> dict[str, Any]:
             "arena_bytes": check.program.arena_bytes,
             "arena_lower_bound_bytes": check.program.lower_bound_bytes,
             "weight_bytes": check.program.weight_bytes,
+        },
+        "constant_channels": {
+            **check.removable.to_json(),
+            "removed": check.runtime.removes_constant_channels,
         },
         "layers": [layer_document(layer) for layer in inference.layers],
         "binding_layer": check.binding.step.layer if check.binding else None,

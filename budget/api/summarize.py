@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from budget.analysis.costs import OperatorCount, operator_histogram
-from budget.analysis.parameters import ParameterCount, count_parameters
-from budget.api.models import Model, prepare
+from budget.analysis.costs import (
+    OperatorCount,
+    ParameterCounts,
+    count_parameters,
+    operator_histogram,
+)
+from budget.api.models import Model, lower, prepare
+from budget.api.removable import Removable, find_removable
 from budget.estimate.inference import live_bytes_by_step
 from budget.graph import Graph
 from budget.plan import plan
@@ -26,13 +31,15 @@ class Summary:
         operators: of the deployed graph, with their cost.
         parameters: counted three ways.
         raw_operators: operator → count in the graph as read.
+        removable: channels that are the same for every input.
     """
 
     model: Model
     program: Program
     operators: tuple[OperatorCount, ...]
-    parameters: ParameterCount
+    parameters: ParameterCounts
     raw_operators: Mapping[str, int]
+    removable: Removable
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -44,7 +51,7 @@ class Summary:
             "command": "summarize",
             "model": model_document(self.model, self.program.weight_bytes),
             "parameters": {
-                "constant_elements": self.parameters.constant_elements,
+                "constant_elements": self.parameters.constants,
                 "trainable": self.parameters.trainable,
                 "deployed": self.parameters.deployed,
             },
@@ -65,6 +72,7 @@ class Summary:
                 "read_bytes": self.program.cost.read_bytes,
                 "write_bytes": self.program.cost.write_bytes,
             },
+            "constant_channels": self.removable.to_json(),
             "layers": [
                 {
                     "index": step.index,
@@ -119,6 +127,7 @@ def summarize(
         prepared,
         program,
         tuple(operator_histogram(prepared.graph)),
-        count_parameters(prepared.raw, prepared.graph),
+        count_parameters(prepared.raw, lower(prepared.raw, as_is=True), prepared.graph),
         dict(sorted(raw.items(), key=lambda item: (-item[1], item[0]))),
+        find_removable(prepared.graph),
     )

@@ -22,7 +22,11 @@ ALIGNMENT_BYTES = 4
 
 
 def plan(
-    graph: Graph, *, runtime: str = "budget-c", precision: Precision | str | None = None
+    graph: Graph,
+    *,
+    runtime: str = "budget-c",
+    precision: Precision | str | None = None,
+    remove_constant_channels: bool = False,
 ) -> Program:
     """Decides what runs when, and where every byte lies.
 
@@ -30,12 +34,17 @@ def plan(
         graph: canonical.
         runtime: id of the runtime that will execute it.
         precision: what the device runs where that is not what the graph holds.
+        remove_constant_channels: leave out what is the same for every input; outputs stay equal.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
         UsageError: there is no such precision.
     """
     require_supported(graph)
+    if remove_constant_channels:
+        from budget.transforms.constant_channels import remove_constant_channels as remove
+
+        graph = remove(graph).graph
     types = deployed_types(graph, as_precision(precision))
     inner = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
     if tflm.is_tflm(runtime):

@@ -66,6 +66,9 @@ def _cost_table(check: Check) -> Table:
         "MACs", f"{text.count(cost.macs)}   (1 MAC = 2 FLOPs; {text.count(cost.flops)} FLOPs)"
     )
     table.add_row("weights", units.format(program.weight_bytes, "bytes"))
+    if check.removable.removable_count:
+        what = "removed" if check.runtime.removes_constant_channels else "kept by this runtime"
+        table.add_row("constant channels", f"{text.removable(check.removable)}\n({what})")
     bound = units.format(program.lower_bound_bytes, "bytes")
     table.add_row("arena", f"{units.format(program.arena_bytes, 'bytes')}   (lower bound {bound})")
     if inference.cycles is not None:

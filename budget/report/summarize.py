@@ -51,8 +51,8 @@ def _head(summary: Summary) -> Group:
     parameters = summary.parameters
     table.add_row(
         "parameters",
-        f"{parameters.constant_elements:,} constant elements as read, "
-        f"{parameters.trainable:,} of them weights; {parameters.deployed:,} deployed",
+        f"{parameters.constants:,} constant elements as read, "
+        f"{parameters.trainable:,} trainable; {parameters.deployed:,} deployed",
     )
     cost = program.cost
     table.add_row("MACs", f"{cost.macs:,}   (taps on padding counted; {cost.macs_run:,} without)")
@@ -60,6 +60,8 @@ def _head(summary: Summary) -> Group:
     table.add_row(
         "weights", f"{units.format(program.weight_bytes, 'bytes')} in flash as {model.precision}"
     )
+    if summary.removable.removable_count:
+        table.add_row("constant channels", text.removable(summary.removable))
     table.add_row(
         "arena",
         f"{units.format(program.arena_bytes, 'bytes')}   "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from budget import units
+from budget.api.removable import Removable
 from budget.hardware.figure import Kind, Quantity
 from budget.verdict import Status, Verdict
 
@@ -61,6 +62,16 @@ def margin(ratio: float | None) -> str:
     return f"{units.format(ratio, '') if ratio >= 1 else f'{ratio:.2g}'}×"
 
 
+def removable(found: Removable) -> str:
+    """How many channels no input can influence, and what is left without them."""
+    return (
+        f"{found.removable_count:,} of {found.channel_count:,} removable: "
+        f"{count(found.macs_left)} of {count(found.macs)} MACs, "
+        f"{units.format(found.weight_bytes_left, 'bytes')} of "
+        f"{units.format(found.weight_bytes, 'bytes')} weights remain"
+    )
+
+
 def kind_mark(quantity: Quantity | None) -> str:
     """The weakest kind a quantity rests on, where it is weak enough to be told of."""
     if quantity is None or quantity.kind < Kind.RECALLED:
@@ -83,7 +94,7 @@ def layer_name(name: str) -> str:
     votes: dict[str, int] = {}
     for part in name.split(";"):
         pieces = [p for p in part.split("/") if p]
-        if len(pieces) > 1 and pieces[0].rstrip("0123456789_").lower() in _ROOTS:
+        while len(pieces) > 1 and pieces[0].rstrip("0123456789_").lower() in _ROOTS:
             pieces = pieces[1:]
         layer = pieces[0] if pieces else part
         works = any(action in layer.lower() for action in _ACTIONS)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,7 @@ class RemovedChannels:
     channel_count: int
 
 
+@lru_cache(maxsize=2)
 def remove_constant_channels(graph: Graph) -> RemovedChannels:
     """Folds constant channels into the biases behind them and drops channels that feed nobody.
 
