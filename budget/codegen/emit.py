@@ -1,4 +1,4 @@
-"""Everything that `budget emit` writes, as text by file name."""
+"""Everything that `budget emit` writes, as bytes by file name."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def emit(program: Program, options: EmitOptions) -> dict[str, bytes]:
         f"{name}.h": render_header(source),
         f"{name}.c": render_source(source),
         f"{name}_kernels.h": render_kernels(source),
-        f"{name}_weights.h": render_weights(source),
+        **render_weights(source),
     }
     return {path: text.encode() for path, text in files.items()}

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from budget.codegen.names import require_prefix
 from budget.errors import UsageError
 from budget.ops import Rounding
 
-TARGETS = ("portable", "cortex-m0plus", "cortex-m3", "cortex-m4", "cortex-m7", "cortex-m33")
+TARGETS = (
+    "portable",
+    "cortex-m0",
+    "cortex-m0plus",
+    "cortex-m3",
+    "cortex-m4",
+    "cortex-m7",
+    "cortex-m33",
+)
+OPTIMISE = ("time", "size", "balanced")
+ARENA = ("static", "caller")
+IO = ("model", "float", "arena")
+WEIGHTS = ("header", "source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +34,10 @@ class EmitOptions:
         optimise: ``time`` lets the compiler specialise a kernel for every layer, ``size`` shares
             one copy of each kernel, ``balanced`` shares where specialising gains little.
         arena: ``static`` keeps the arena in the emitted file, ``caller`` in a context struct.
-        io: element type at the interface: the model's own, or ``float`` (converted on the way).
+        io: element type at the interface: the model's own, or ``float`` (converted on the way);
+            ``arena`` hands out pointers into the arena and copies nothing.
         rounding: which family of TensorFlow Lite's integer kernels to equal.
+        weights: ``header`` keeps constants private to NAME.c, ``source`` in NAME_weights.c.
     """
 
     name: str = "model"
@@ -31,15 +46,29 @@ class EmitOptions:
     arena: Literal["static", "caller"] = "static"
     io: Literal["model", "float", "arena"] = "model"
     rounding: Rounding = Rounding.TFLITE
+    weights: Literal["header", "source"] = "header"
 
     def __post_init__(self) -> None:
+        require_prefix(self.name)
         for label, value, allowed in (
             ("--target", self.target, TARGETS),
-            ("--optimise", self.optimise, ("time", "size", "balanced")),
-            ("--arena", self.arena, ("static", "caller")),
-            ("--io", self.io, ("model", "float", "arena")),
+            ("--optimise", self.optimise, OPTIMISE),
+            ("--arena", self.arena, ARENA),
+            ("--io", self.io, IO),
+            ("--rounding", self.rounding, tuple(Rounding)),
+            ("--weights", self.weights, WEIGHTS),
         ):
             if value not in allowed:
                 raise UsageError(
                     f"{value!r} is not possible", where=label, hint=f"one of {', '.join(allowed)}"
                 )
+
+    @property
+    def upper(self) -> str:
+        """Prefix of every macro."""
+        return self.name.upper()
+
+    @property
+    def compiler_flag(self) -> str:
+        """The level of optimisation that suits the choice."""
+        return "-Os" if self.optimise == "size" else "-O2"

@@ -1,17 +1,20 @@
-"""NAME.h, NAME.c, NAME_kernels.h and NAME_weights.h of a program."""
+"""NAME.c, NAME_kernels.h and NAME_weights.h of a program."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
-from budget.codegen import kernels
+from budget.codegen import kernels, sharing
 from budget.codegen.c import C_TYPES, Table, shape_text
 from budget.codegen.context import StepCode, StepContext
+from budget.codegen.interface import Interface, model_name, offset_of, rounding_sentence
 from budget.codegen.names import comment
 from budget.codegen.options import EmitOptions
 from budget.codegen.steps import can_write, writer
 from budget.errors import UnsupportedModelError
-from budget.plan.program import Program, Step
+from budget.plan.program import Program, Role, Step
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,42 @@ class Source:
     options: EmitOptions
     steps: tuple[tuple[Step, StepCode], ...]
 
-    @property
+    @cached_property
     def tables(self) -> list[Table]:
-        """Every constant array, in the order of the steps."""
-        return [table for _, code in self.steps for table in code.tables]
+        """Every constant array, in the order of the steps; constant outputs last."""
+        tables = [table for _, code in self.steps for table in code.tables]
+        return tables + [table for _, table in self._constant_outputs]
 
-    @property
+    @cached_property
     def kernel_files(self) -> list[str]:
         """Kernel files needed, each after what it needs."""
         return kernels.in_order(name for _, code in self.steps for name in code.kernels)
+
+    @cached_property
+    def sharing(self) -> sharing.Sharing:
+        """Which steps have a kernel of their own and which share one."""
+        return sharing.decide(self.steps, self.options.optimise)
+
+    @cached_property
+    def interface(self) -> Interface:
+        """Writer of the public functions."""
+        return Interface(
+            self.program,
+            self.options,
+            [(function_name(step), step.layer) for step, _ in self.steps],
+            {tensor: table.name for tensor, table in self._constant_outputs},
+        )
+
+    @cached_property
+    def _constant_outputs(self) -> list[tuple[str, Table]]:
+        found = []
+        for index, tensor in enumerate(dict.fromkeys(self.program.graph.outputs)):
+            data = self.program.graph.constant(tensor)
+            if data is not None:
+                type = self.program.types[tensor]
+                text = f"output {comment(tensor)}: {shape_text(type.shape)}"
+                found.append((tensor, Table(f"output_{index}", C_TYPES[type.dtype], data, text)))
+        return found
 
 
 def write_steps(program: Program, options: EmitOptions) -> Source:
@@ -72,188 +102,155 @@ def function_name(step: Step) -> str:
 
 
 def render_header(source: Source) -> str:
-    """NAME.h: sizes, quantisation and the three functions."""
-    name, program = source.options.name, source.program
-    upper = name.upper()
-    lines = [
-        f"/* {comment(program.graph.source.name or program.graph.name)}: see {name}.c */",
-        f"#ifndef {upper}_H",
-        f"#define {upper}_H",
-        "",
-        "#include <stdint.h>",
-        "",
-        "#ifdef __cplusplus",
-        'extern "C" {',
-        "#endif",
-        "",
-        f"#define {upper}_ARENA_BYTES {program.arena_bytes}",
-        f"#define {upper}_STEPS {len(source.steps)}",
-    ]
-    for kind, names in (("INPUT", program.graph.inputs), ("OUTPUT", program.graph.outputs)):
-        for index, tensor in enumerate(names):
-            type = program.types[tensor]
-            prefix = f"{upper}_{kind}" + (f"_{index}" if len(names) > 1 else "")
-            lines.append(f"#define {prefix}_SIZE {type.element_count}")
-            if type.quant is not None:
-                lines.append(f"#define {prefix}_SCALE {float(type.quant.scale[0]):.9g}f")
-                lines.append(f"#define {prefix}_ZERO_POINT ({int(type.quant.zero_point[0])})")
-    arguments = ", ".join([*_pointers(source, "input"), *_pointers(source, "output")])
-    lines += [
-        "",
-        "/* Call once before anything else, and again to forget all state. */",
-        f"void {name}_init(void);",
-        "",
-        "/* One inference; 0 on success. */",
-        f"int {name}_invoke({arguments});",
-        "",
-        "/* The same in pieces: set inputs, run steps 0 to STEPS - 1 in order, get outputs. */",
-        f"void {name}_set({', '.join(_pointers(source, 'input'))});",
-        f"void {name}_step(int step);",
-        f"void {name}_get({', '.join(_pointers(source, 'output'))});",
-        "",
-        "#ifdef __cplusplus",
-        "}",
-        "#endif",
-        "",
-        "#endif",
-        "",
-    ]
-    return "\n".join(lines)
+    """NAME.h: sizes, quantisation and the public functions."""
+    return source.interface.header()
 
 
 def render_source(source: Source) -> str:
     """NAME.c: the arena, one function for each step in order, and the interface."""
-    name, program = source.options.name, source.program
-    cost = program.cost
-    upper = name.upper()
+    program, options = source.program, source.options
+    name, upper = options.name, options.upper
     lines = [
-        f"/* {comment(program.graph.source.name or program.graph.name)}: "
-        f"{len(source.steps)} steps, {cost.macs} MAC, {program.weight_bytes} B of weights, "
+        f"/* {model_name(program)}: {len(source.steps)} steps, {program.cost.macs} MAC,",
+        f" * {sum(table.size_bytes for table in source.tables)} B of constants, "
         f"arena {program.arena_bytes} B.",
+        f" * {rounding_sentence(options.rounding)}",
         f" * Written by budget from a model with sha256 {program.graph.source.sha256 or '(none)'};",
         f" * do not edit. Layers, offsets and quantisation are in {name}.json. */",
         "#include <stdint.h>",
         "#include <string.h>",
         "",
         f'#include "{name}.h"',
+        "",
+        f"#ifdef {upper}_CONFIG /* a header of yours, such as one that defines the hooks */",
+        f"#include {upper}_CONFIG",
+        "#endif",
+        f"#ifndef {upper}_STEP_BEGIN /* called with the number of each step that is about to run */",
+        f"#define {upper}_STEP_BEGIN(step) ((void)(step))",
+        "#endif",
+        f"#ifndef {upper}_STEP_END /* and of each that has run */",
+        f"#define {upper}_STEP_END(step) ((void)(step))",
+        "#endif",
+        "",
         f'#include "{name}_kernels.h"',
         f'#include "{name}_weights.h"',
         "",
-        "static union {",
-        f"    int8_t bytes[{upper}_ARENA_BYTES];",
-        "    int32_t align_words;",
-        "    int64_t align_pairs;",
-        "} memory;",
-        "",
+        *source.interface.storage(),
     ]
     for step, code in source.steps:
-        lines += [_render_step(source, step, code), ""]
-    lines += _interface(source)
+        lines += [*_render_step(source, step, code), ""]
+    lines += [*source.interface.helpers(), *source.interface.functions()]
     return "\n".join(lines) + "\n"
 
 
 def render_kernels(source: Source) -> str:
     """NAME_kernels.h: only the kernels that this model uses."""
-    guard = f"{source.options.name.upper()}_KERNELS_H"
-    body = kernels.bundle(name for _, code in source.steps for name in code.kernels)
-    return f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n{body}\n#endif\n"
-
-
-def render_weights(source: Source) -> str:
-    """NAME_weights.h: every constant, in the order in which the steps use them."""
-    guard = f"{source.options.name.upper()}_WEIGHTS_H"
-    body = "\n\n".join(table.render() for table in source.tables)
-    return f"#ifndef {guard}\n#define {guard}\n\n#include <stdint.h>\n\n{body}\n\n#endif\n"
-
-
-def arena_offset(program: Program, tensor: str) -> int:
-    """Byte offset of a tensor in the arena."""
-    location = program.locations[tensor]
-    return program.buffers[location.buffer].offset_bytes + location.offset_bytes
-
-
-def _render_step(source: Source, step: Step, code: StepCode) -> str:
-    program, node = source.program, step.node
+    upper = source.options.upper
+    text = kernels.bundle(name for _, code in source.steps for name in code.kernels)
+    body = source.sharing.apply(text, upper)
     lines = [
-        f"/* {step.index:02d} {node.op} {comment(step.layer)}; {step.cost.macs} MAC */",
-        f"static void {function_name(step)}(int8_t *arena)",
+        f"#ifndef {upper}_KERNELS_H",
+        f"#define {upper}_KERNELS_H",
+        "",
+        "#include <stdint.h>",
+        "",
+        "/* A step is a function of its own, so that a debugger shows it and its stack is its own;",
+        " * a shared kernel is one copy for several steps, a specialised one is compiled into the",
+        " * step that calls it, with that step's shapes as literals. */",
+        "#if defined(__GNUC__) || defined(__clang__)",
+        f"#define {upper}_STEP __attribute__((noinline))",
+        f"#define {upper}_SHARED __attribute__((noinline))",
+        f"#define {upper}_SPECIALISED inline __attribute__((always_inline))",
+        "#else",
+        f"#define {upper}_STEP",
+        f"#define {upper}_SHARED",
+        f"#define {upper}_SPECIALISED inline",
+        "#endif",
+        "",
+        body,
+        "#endif",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def render_weights(source: Source) -> dict[str, str]:
+    """NAME_weights.h: every constant, in the order in which the steps use them.
+
+    With the option ``weights="source"`` it only declares them and NAME_weights.c defines them.
+    """
+    name, upper = source.options.name, source.options.upper
+    macro = f"{upper}_WEIGHTS"
+    head = [
+        f"#ifndef {upper}_WEIGHTS_H",
+        f"#define {upper}_WEIGHTS_H",
+        "",
+        "#include <stdint.h>",
+        "",
+        f"#ifdef {macro}_SECTION /* a string that names where the linker shall put constants */",
+        f"#define {macro} __attribute__((section({macro}_SECTION)))",
+        "#else",
+        f"#define {macro}",
+        "#endif",
+        "",
+    ]
+    if source.options.weights == "header":
+        body = "\n\n".join(table.render("static", macro) for table in source.tables)
+        return {f"{name}_weights.h": "\n".join([*head, body, "", "#endif", ""])}
+    # other files see these names: the model's own name keeps them apart
+    renames = [f"#define {table.name} {name}_{table.name}" for table in source.tables]
+    declared = [f"{table.declare('extern')};" for table in source.tables]
+    header = "\n".join([*head, *renames, "", *declared, "", "#endif", ""])
+    defined = "\n\n".join(table.render("", macro) for table in source.tables)
+    text = f'/* Constants of {name}. */\n#include "{name}_weights.h"\n\n{defined}\n'
+    return {f"{name}_weights.h": header, f"{name}_weights.c": text}
+
+
+def _render_step(source: Source, step: Step, code: StepCode) -> list[str]:
+    program, node, upper = source.program, step.node, source.options.upper
+    statements = source.sharing.rewrite(step, code.statements)
+    lines = [
+        f"/* {step.index:02d} {node.op}: {comment(step.layer)}",
+        f" * {_shapes(program, step)}; {step.cost.macs} MAC */",
+        f"static {upper}_STEP void {function_name(step)}(int8_t *arena)",
         "{",
     ]
+    text = "\n".join(statements)
     for index, tensor in enumerate(node.inputs):
-        if tensor and program.graph.constant(tensor) is None:
+        if re.search(rf"\bx{index}\b", text) and tensor in program.locations:
             lines.append("    " + _local(program, tensor, f"x{index}", is_input=True))
     for index, tensor in enumerate(node.outputs):
-        lines.append("    " + _local(program, tensor, f"y{index}", is_input=False))
-    if step.scratch_bytes:
-        offset = program.buffers[f"scratch@{step.index}"].offset_bytes
-        lines.append(f"    int8_t *s = arena + {offset}; /* scratch, {step.scratch_bytes} B */")
-    lines += [f"    {statement}" for statement in code.statements]
-    lines.append("}")
-    return "\n".join(lines)
+        if re.search(rf"\by{index}\b", text):
+            lines.append("    " + _local(program, tensor, f"y{index}", is_input=False))
+    if step.scratch_bytes and re.search(r"\bs\b", text):
+        lines.append(
+            f"    int8_t *s = arena + {_scratch_offset(program, step)}; "
+            f"/* scratch, {step.scratch_bytes} B */"
+        )
+    return [*lines, *(f"    {statement}" for statement in statements), "}"]
+
+
+def _shapes(program: Program, step: Step) -> str:
+    """``[1][25][5][64], [64][1][1][64] -> [1][25][5][64]``."""
+    inputs = [shape_text(program.types[name].shape) for name in step.node.present_inputs]
+    outputs = [shape_text(program.types[name].shape) for name in step.node.outputs]
+    return f"{', '.join(inputs)} -> {', '.join(outputs)}"
+
+
+def _scratch_offset(program: Program, step: Step) -> int:
+    """Where the planner put the step's scratch: it lives during that step only."""
+    return next(
+        buffer.offset_bytes
+        for buffer in program.buffers.values()
+        if buffer.role is Role.SCRATCH and buffer.first_step == step.index
+    )
 
 
 def _local(program: Program, tensor: str, local: str, *, is_input: bool) -> str:
     type = program.types[tensor]
     c_type = C_TYPES[type.dtype]
     const = "const " if is_input else ""
-    place = f"arena + {arena_offset(program, tensor)}"
+    place = f"arena + {offset_of(program, tensor)}"
     if c_type != "int8_t":
         place = f"({const}{c_type} *)(void *)({place})"
     return f"{const}{c_type} *{local} = {place}; /* {shape_text(type.shape)} */"
-
-
-def _pointers(source: Source, kind: str) -> list[str]:
-    graph = source.program.graph
-    names = graph.inputs if kind == "input" else graph.outputs
-    const = "const " if kind == "input" else ""
-    return [
-        f"{const}{C_TYPES[source.program.types[tensor].dtype]} *{kind}"
-        + (str(index) if len(names) > 1 else "")
-        for index, tensor in enumerate(names)
-    ]
-
-
-def _interface(source: Source) -> list[str]:
-    name, program = source.options.name, source.program
-    upper = name.upper()
-    inputs, outputs = _pointers(source, "input"), _pointers(source, "output")
-    lines = [f"void {name}_init(void)", "{", "    memset(&memory, 0, sizeof memory);", "}", ""]
-    lines += [f"void {name}_set({', '.join(inputs)})", "{"]
-    lines += _copies(program, program.graph.inputs, inputs, to_arena=True)
-    lines += ["}", "", f"void {name}_get({', '.join(outputs)})", "{"]
-    lines += _copies(program, program.graph.outputs, outputs, to_arena=False)
-    lines += ["}", "", f"void {name}_step(int step)", "{", "    switch (step) {"]
-    for index, (step, _) in enumerate(source.steps):
-        lines += [
-            f"    case {index}:",
-            f"        {function_name(step)}(memory.bytes);",
-            "        break;",
-        ]
-    lines += ["    default:", "        break;", "    }", "}", ""]
-    names_in = [pointer.rpartition("*")[2] for pointer in inputs]
-    names_out = [pointer.rpartition("*")[2] for pointer in outputs]
-    lines += [
-        f"int {name}_invoke({', '.join([*inputs, *outputs])})",
-        "{",
-        f"    {name}_set({', '.join(names_in)});",
-        f"    for (int step = 0; step < {upper}_STEPS; step++) {{",
-        f"        {name}_step(step);",
-        "    }",
-        f"    {name}_get({', '.join(names_out)});",
-        "    return 0;",
-        "}",
-    ]
-    return lines
-
-
-def _copies(
-    program: Program, tensors: tuple[str, ...], pointers: list[str], *, to_arena: bool
-) -> list[str]:
-    lines = []
-    for tensor, pointer in zip(tensors, pointers):
-        local = pointer.rpartition("*")[2]
-        size = program.types[tensor].size_bytes
-        place = f"memory.bytes + {arena_offset(program, tensor)}"
-        target, origin = (place, local) if to_arena else (local, place)
-        lines.append(f"    memcpy({target}, {origin}, {size});")
-    return lines
