@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from budget.hardware.figure import Quantity
+from budget.records import record
 
 
 class Status(StrEnum):
@@ -32,7 +32,7 @@ class Verdict(StrEnum):
         return {Verdict.FITS: 0, Verdict.DOES_NOT_FIT: 1, Verdict.TOO_CLOSE: 6}[self]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constraint:
     """One thing the model needs and the device (or its surroundings) has.
 
@@ -69,7 +69,7 @@ class Constraint:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Remedy:
     """One change, alone sufficient, that would make a missed constraint hold.
 

@@ -25,14 +25,14 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("readers", "writers", "zoo"),
     ("tf", "formats", "ops"),
     ("graph",),
-    ("units",),
+    ("units", "records"),
     ("errors",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 # The package's front door may name anything: it imports on first use of a public name.
 ANYWHERE = {"__init__", "__main__"}
 # Data folders without code.
-NO_CODE = {"hardware_profiles"}
+NO_CODE = {"hardware_profiles", "scenarios"}
 FILES = sorted((ROOT / "budget").rglob("*.py"))
 
 

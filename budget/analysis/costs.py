@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from budget.analysis.operands import operand_roles
 from budget.errors import UnsupportedModelError
 from budget.graph import Graph, Node, TensorType
 from budget.ops import Cost, registry
+from budget.records import record
 
 BATCH_NORM_STATISTICS = (3, 4)
 """Operands of batch_norm that are measured during training, not learnt."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OperatorCount:
     """How often an operator occurs, and what all its occurrences do together."""
 
@@ -93,7 +93,7 @@ def operator_histogram(graph: Graph) -> list[OperatorCount]:
     return sorted(found, key=lambda entry: (-entry.cost.macs, -entry.node_count, entry.op))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ParameterCounts:
     """The three numbers that are called "parameters", told apart.
 

@@ -8,7 +8,6 @@ Where an operator is not known to keep order, its output may take any value of i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from budget.ops.requantize import (
     zero_point_of,
 )
 from budget.ops.windows import slides, taps_on_padding
+from budget.records import record
 
 Int64s = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ _CHANNELWISE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Interval:
     """Bounds of the stored values of each channel (last dimension), both inclusive.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,14 @@ from budget.hardware.figure import Figure, Quantity, exact
 from budget.hardware.runtime_profiles import Runtime
 from budget.plan import plan
 from budget.plan.program import Program
+from budget.records import record
 from budget.scenario.average import AveragePower, average_power
 from budget.verdict import Constraint, Remedy, Verdict, conclude, judge, not_judged
 
 DEFAULT_RUNTIME = "tflm-cmsis-nn"
 
 
-@dataclass(frozen=True)
+@record
 class Question:
     """What was asked beside the model and the device; SI units."""
 
@@ -38,7 +38,7 @@ class Question:
     area_m2: float | None = None
 
 
-@dataclass(frozen=True)
+@record
 class Check:
     """A verdict with everything it rests on.
 

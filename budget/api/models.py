@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from budget.errors import UsageError
 from budget.graph import DType, Graph
+from budget.records import record
 
 PRECISIONS = ("int8", "int16x8", "float32")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """A model as its file has it and as it would be deployed.
 

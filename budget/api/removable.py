@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from budget.analysis.costs import total_cost
 from budget.analysis.operands import operand_roles
 from budget.graph import Graph
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Removable:
     """Constant and unread channels of a quantised model, all of them exactly removable.
 

@@ -13,13 +13,13 @@ spread of the runtime's residuals, become the interval of the result.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from budget.errors import ProfileError
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity, exact, total
 from budget.hardware.runtime_profiles import Runtime, StepCycles
 from budget.plan.program import Program, Step
+from budget.records import record
 
 _KINDS = {
     "depthwise_conv_2d": "depthwise",
@@ -28,7 +28,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True)
+@record
 class LayerEstimate:
     """One step's part in the whole.
 
@@ -49,7 +49,7 @@ class LayerEstimate:
     live_bytes: int
 
 
-@dataclass(frozen=True)
+@record
 class InferenceEstimate:
     """What one inference takes.
 

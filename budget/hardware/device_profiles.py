@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from budget.errors import ProfileError
 from budget.hardware.figure import Figure, Quantity
 from budget.hardware.schema import Profile, quantity, section
+from budget.records import keyword_record
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Clock:
     """Range of the core clock."""
 
@@ -18,7 +18,7 @@ class Clock:
     min_hz: Figure | None = quantity("frequency", exact=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Memory:
     """Sizes are exact. `flash` is absent on parts that run from an external chip."""
 
@@ -28,7 +28,7 @@ class Memory:
     cache_bytes: Figure | None = quantity("size", exact=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Supply:
     """Supply voltage: the range, and what is used unless the user says otherwise."""
 
@@ -37,7 +37,7 @@ class Supply:
     max_v: Figure | None = quantity("voltage", exact=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Power:
     """Power while running.
 
@@ -67,7 +67,7 @@ class Power:
     network_v: Figure | None = quantity("voltage", exact=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Sleep:
     """A sleep mode.
 
@@ -92,7 +92,7 @@ class Sleep:
         return (self.current_a.quantity * self.voltage_v.quantity).as_unit("W")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class WaitStates:
     """Flash wait states up to a clock."""
 
@@ -100,14 +100,14 @@ class WaitStates:
     up_to_hz: Figure = quantity("frequency", exact=True, required=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Flash:
     """How the program memory keeps up with the clock."""
 
     wait_states: tuple[WaitStates, ...] = section(WaitStates, each=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class MemoryLevel:
     """Energy of one access to a level of a memory hierarchy."""
 
@@ -116,7 +116,7 @@ class MemoryLevel:
     capacity_bytes: Figure | None = quantity("size", exact=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Engine:
     """Arithmetic of a compute engine.
 
@@ -138,7 +138,7 @@ class Engine:
     levels: dict[str, MemoryLevel] = section(MemoryLevel, many=True)
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Device(Profile):
     """A microcontroller, or a compute engine used as a device.
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from budget.errors import ProfileError
-from budget.hardware.figure import Figure, Quantity, exact
+from budget.hardware.figure import Figure, Quantity, Real, exact
 from budget.hardware.schema import Profile, quantities, quantity, section
+from budget.records import keyword_record
+
+_SMALLEST_A = 1e-15  # below a femtoampere nothing charges
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Harvester(Profile):
     """A source of harvested power, before any converter.
 
@@ -23,6 +26,7 @@ class Harvester(Profile):
         power_w: of one device whose area is not a choice; `device_area_m2` says how large it is.
         voltage_v: where it gives most power; a converter's efficiency depends on it.
         conditions: under which the power holds.
+        gap_s: longest time without power to be expected in ordinary use.
     """
 
     category: Literal["light", "vibration", "thermal", "rf", "other"] = "other"
@@ -31,12 +35,14 @@ class Harvester(Profile):
     power_w: Figure | None = quantity("power")
     device_area_m2: Figure | None = quantity("area", exact=True)
     voltage_v: Figure | None = quantity("voltage", exact=True)
+    gap_s: Figure | None = quantity("time")
 
-    def power(self, area_m2: float | None = None) -> Quantity:
+    def power(self, area_m2: Real | None = None) -> Quantity:
         """Harvested power, in watts.
 
         Args:
-            area_m2: of the harvester; needed where the power is given for each area.
+            area_m2: of the harvester, or an array of areas; needed where the power is given for
+                each area.
 
         Raises:
             ProfileError: no area where one is needed, or no power in the profile.
@@ -56,7 +62,7 @@ class Harvester(Profile):
         return self.power_w.quantity
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class EfficiencyCurve:
     """Measured efficiency against input current, at one input voltage.
 
@@ -74,22 +80,18 @@ class EfficiencyCurve:
     input_a: tuple[float, ...] = quantities("current")
     efficiency_ratio: tuple[float, ...] = quantities("ratio")
 
-    def at(self, input_a: float) -> float:
-        """Efficiency, interpolated in the logarithm of the current; flat beyond the ends."""
-        currents, ratios = self.input_a, self.efficiency_ratio
-        if input_a <= currents[0]:
-            # quiescent current is paid in full: below the first point the loss stays the same
-            loss_a = currents[0] * (1 - ratios[0])
-            return max(0.0, 1 - loss_a / input_a) if input_a > 0 else 0.0
-        if input_a >= currents[-1]:
-            return ratios[-1]
-        right = bisect.bisect_right(currents, input_a)
-        left = right - 1
-        along = math.log(input_a / currents[left]) / math.log(currents[right] / currents[left])
-        return ratios[left] + along * (ratios[right] - ratios[left])
+    def at(self, input_a: Real) -> Real:
+        """Efficiency, interpolated in the logarithm of the current; flat above the last point."""
+        first_a, first_ratio = self.input_a[0], self.efficiency_ratio[0]
+        current = np.maximum(np.asarray(input_a, np.float64), _SMALLEST_A)
+        inside = np.interp(np.log(current), np.log(self.input_a), self.efficiency_ratio)
+        # quiescent current is paid in full: below the first point the loss stays the same
+        below = np.maximum(0.0, 1 - first_a * (1 - first_ratio) / current)
+        ratio = np.where(current < first_a, below, inside)
+        return float(ratio) if ratio.ndim == 0 else ratio
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Converter(Profile):
     """A converter between harvester, storage and load.
 
@@ -130,11 +132,11 @@ class Converter(Profile):
                     hint="check input_a and efficiency_ratio",
                 )
 
-    def efficiency(self, input_w: float, input_v: float | None = None) -> Quantity:
+    def efficiency(self, input_w: Real, input_v: float | None = None) -> Quantity:
         """Charging efficiency at an input power and voltage.
 
         Args:
-            input_w: power that the harvester offers. [W]
+            input_w: power that the harvester offers, or an array of powers. [W]
             input_v: its voltage; None: the single figure `efficiency_ratio`, where there is one.
 
         Returns:
@@ -152,7 +154,7 @@ class Converter(Profile):
         return exact(1.0, "ratio")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Storage(Profile):
     """A battery or a capacitor.
 
@@ -202,7 +204,7 @@ class Storage(Profile):
         return (self.capacitance_f.quantity * ((high**2 - low**2) / 2)).as_unit("J")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Radio(Profile):
     """A radio: what a message costs.
 
@@ -247,7 +249,7 @@ class Radio(Profile):
         return seconds.as_unit("s")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class SensorMode:
     """A mode of a sensor: a power, or a current with its voltage; or an energy per reading."""
 
@@ -268,7 +270,7 @@ class SensorMode:
         return None
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Sensor(Profile):
     """A sensor.
 

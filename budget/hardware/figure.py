@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budget.records import record
+
 Real = float | NDArray[np.float64]
 
 
@@ -33,7 +35,7 @@ class Kind(IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reference:
     """A source that a person can look up."""
 
@@ -43,7 +45,7 @@ class Reference:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Figure:
     """One number of a profile.
 
@@ -78,7 +80,7 @@ class Figure:
         return Quantity(self.value, self.unit, terms, {self.key: self})
 
 
-Terms = Mapping[str, tuple[Real, float, float]]
+Terms = Mapping[str, tuple[Real, Real, Real]]
 """Per figure: weight d(log result)/d(log figure), and the figure's own log reach down and up."""
 
 
@@ -173,7 +175,7 @@ class Quantity:
         return self._combine(right, value, _scalar(left_share), _scalar(right_share))
 
     def _combine(self, right: Quantity, value: Real, left_by: Real, right_by: Real) -> Quantity:
-        terms: dict[str, tuple[Real, float, float]] = {
+        terms: dict[str, tuple[Real, Real, Real]] = {
             key: (weight * left_by, down, up) for key, (weight, down, up) in self.terms.items()
         }
         for key, (weight, down, up) in right.terms.items():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from budget.errors import ProfileError
 from budget.hardware.figure import Figure, Quantity, exact
 from budget.hardware.schema import Profile, quantity, section
+from budget.records import keyword_record
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Cycles:
     """Cycles of a runtime's kernels on one core family.
 
@@ -30,7 +29,7 @@ class Cycles:
     inference: Figure | None = quantity("cycles")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class CodeSize:
     """Flash besides weights: the runtime itself, and what each operator type and step adds."""
 
@@ -39,7 +38,7 @@ class CodeSize:
     step_bytes: Figure | None = quantity("size")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class RamOverhead:
     """RAM besides the planned arena.
 
@@ -58,7 +57,7 @@ class RamOverhead:
     stack_bytes: Figure | None = quantity("size")
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class StepCycles:
     """A runtime's kernels on one core, resolved and ready to multiply."""
 
@@ -114,7 +113,7 @@ class StepCycles:
         return exact(0.0, "cycles") if figure is None else figure.quantity * self.ratio
 
 
-@dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Runtime(Profile):
     """The software that runs a model.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from budget import units
 from budget.errors import ProfileError, UsageError
 from budget.hardware.figure import Figure, Kind, Reference
+from budget.records import keyword_record
 
 T = TypeVar("T")
 
@@ -45,6 +46,11 @@ def quantity(dimension: str, *, exact: bool = False, required: bool = False) -> 
 def quantities(dimension: str) -> Any:
     """Declare a field that holds a list of plain numbers, such as the points of a curve."""
     return dataclasses.field(default=(), metadata={"numbers": dimension})
+
+
+def number(dimension: str, default: float | None = None) -> Any:
+    """Declare a field that holds a plain number: a choice of the user's, not a figure."""
+    return dataclasses.field(default=default, metadata={"number": dimension})
 
 
 def section(cls: type[Any], *, many: bool = False, each: bool = False, empty: bool = False) -> Any:
@@ -105,6 +111,8 @@ class Reader:
         metadata = declared.metadata
         if "figure" in metadata:
             return self.figure(raw, path, metadata["figure"], exact=metadata["exact"])
+        if "number" in metadata:
+            return self._number(raw, path, metadata["number"])
         if "numbers" in metadata:
             if not isinstance(raw, list):
                 raise self.fail(path, "a list is expected here", 'such as ["10uA", "20uA"]')
@@ -260,7 +268,7 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else key
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@keyword_record
 class Profile:
     """What all profiles have.
 

@@ -13,7 +13,7 @@ channel together or not at all.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,6 +27,7 @@ from budget.analysis.value_intervals import (
 )
 from budget.graph import ABSENT, DType, Graph, GraphEditor, Node, QuantParams, TensorType
 from budget.ops.requantize import zero_point_of
+from budget.records import record
 
 Mask = NDArray[np.bool_]
 
@@ -37,7 +38,7 @@ _TIED = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RemovedChannels:
     """What was removed.
 
