@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -125,7 +124,7 @@ def user_folders() -> list[Path]:
 
 
 def _roots() -> Iterator[Path]:
-    yield Path(str(resources.files("budget.hardware_profiles")))
+    yield Path(__file__).parents[1] / "hardware_profiles"
     yield from user_folders()
 
 

@@ -81,6 +81,13 @@ def test_profiles_are_listed_and_shown(command: str) -> None:
     assert listed[0]["id"] in page.stdout
 
 
+def test_operators_are_listed_with_their_witness() -> None:
+    listed = json.loads(run("ops", "--json").stdout)["operators"]
+    assert {"conv_2d", "softmax", "layer_norm"} <= {entry["name"] for entry in listed}
+    assert all(any(entry["witnesses"].values()) for entry in listed)
+    assert "conv_2d" in run("ops").stdout
+
+
 def test_version_and_help() -> None:
     assert run("--version").stdout.startswith("budget ")
     for command in ("check", "compare", "summarize", "devices"):
@@ -99,7 +106,11 @@ ERRORS = {
         "--rate",
     ),
     "area without source": ([*HOTWORD, "--area", "10cm2"], 2, "--source"),
-    "negative rate": (["check", "zoo:hotword", "--device", "efm32pg12", "--rate", "0/s"], 2, "zero"),
+    "negative rate": (
+        ["check", "zoo:hotword", "--device", "efm32pg12", "--rate", "0/s"],
+        2,
+        "zero",
+    ),
     "bad shape": ([*HOTWORD, "--input-shape", "1,x"], 2, "shape"),
     "unknown precision": ([*HOTWORD, "--precision", "int4"], 2, "int8"),
     "precision of a quantised file": ([*HOTWORD, "--precision", "float32"], 2, "float"),
