@@ -13,7 +13,7 @@ def register(app: typer.Typer) -> None:
 
 
 def operators(json: options.JsonOption = False) -> None:
-    """List every operator: element types, the program that checks each, and whether C is written."""
+    """List every operator: its element types, what checks each, and whether C is written."""
     from budget.api.operators import list_operators
     from budget.report.operators import report_operators
 
