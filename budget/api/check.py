@@ -6,36 +6,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from budget.api.constraints import constraints_of
 from budget.api.models import Model, prepare
+from budget.api.question import Question, question_of, require, require_sense, scenario_of
 from budget.api.remedies import remedies_for
 from budget.api.removable import Removable, find_removable
-from budget.errors import UsageError
 from budget.estimate.inference import InferenceEstimate, LayerEstimate, estimate_inference
 from budget.graph import Graph
 from budget.hardware import library
 from budget.hardware.device_profiles import Device
-from budget.hardware.energy_profiles import Harvester
-from budget.hardware.figure import Figure, Quantity, exact
+from budget.hardware.figure import Figure, Quantity
 from budget.hardware.runtime_profiles import Runtime
 from budget.plan import plan
 from budget.plan.program import Program
 from budget.records import record
 from budget.scenario.average import AveragePower, average_power
-from budget.verdict import Constraint, Remedy, Verdict, conclude, judge, not_judged
+from budget.scenario.cycle import Activity, Cycle, build_cycle
+from budget.scenario.schema import Scenario, Source
+from budget.verdict import Constraint, Remedy, Verdict, conclude
 
 DEFAULT_RUNTIME = "tflm-cmsis-nn"
-
-
-@record
-class Question:
-    """What was asked beside the model and the device; SI units."""
-
-    clock_hz: float | None = None
-    voltage_v: float | None = None
-    rate_hz: float | None = None
-    deadline_s: float | None = None
-    source: Harvester | None = None
-    area_m2: float | None = None
+DEFAULT_RAIL_V = 3.0  # where neither storage nor device says at what voltage a converter idles
 
 
 @record
@@ -52,7 +43,7 @@ class Check:
             or not.
         inference: cost of one inference.
         power: average power; None without a rate.
-        harvest: power of the source; None without one.
+        harvest: power of the source, before any converter; None without one.
         constraints: each with need, have and status.
         verdict: what they add up to.
         remedies: changes, each alone sufficient for the constraint it names.
@@ -95,9 +86,9 @@ class Check:
 
 
 def check(
-    model: str | Path | Graph,
+    model: str | Path | Graph | None = None,
     *,
-    device: str,
+    device: str | None = None,
     runtime: str | None = None,
     clock_hz: float | None = None,
     voltage_v: float | None = None,
@@ -105,6 +96,7 @@ def check(
     deadline_s: float | None = None,
     source: str | None = None,
     area_m2: float | None = None,
+    scenario: str | Path | Scenario | None = None,
     precision: str | None = None,
     as_is: bool = False,
     inputs: Sequence[str] = (),
@@ -114,15 +106,17 @@ def check(
     """Decides whether a model fits a device's memory, deadline and energy source.
 
     Args:
-        model: a path, ``zoo:NAME``, or a graph.
-        device: a device's id, or a TOML file.
-        runtime: default: `DEFAULT_RUNTIME`.
+        model: a path, ``zoo:NAME``, or a graph; default: the scenario's.
+        device: a device's id, or a TOML file; default: the scenario's.
+        runtime: default: the scenario's, else `DEFAULT_RUNTIME`.
         clock_hz: default: the device's highest clock. [Hz]
         voltage_v: supply; default: the profile's. [V]
         rate_hz: inferences per second; needed where a source is given. [1/s]
         deadline_s: longest latency; default: 1/rate. [s]
         source: a harvester's id, or a TOML file.
         area_m2: of the harvester. [m²]
+        scenario: the rest of the device's life: an id, a TOML file, or a `Scenario`; what the
+            other arguments say wins.
         precision: ``int8``, ``int16x8`` or ``float32``; default: what the file holds.
         as_is: fold and fuse nothing.
         inputs: see `load`.
@@ -132,27 +126,106 @@ def check(
     Raises:
         BudgetError: of the kind that says whose problem it is: usage, model, profile, tool.
     """
-    chosen_device = library.device(device)
+    life = scenario_of(
+        scenario,
+        Scenario(
+            device=device or "",
+            runtime=runtime or "",
+            clock_hz=clock_hz,
+            voltage_v=voltage_v,
+            rate_hz=rate_hz,
+            deadline_s=deadline_s,
+            source=Source(harvester=source or "", area_m2=area_m2),
+        ),
+    )
+    require(life.device, "device", "--device efm32pg12")
+    chosen_device = library.device(life.device)
+    question = question_of(life)
+    chosen_model: str | Path | Graph = life.model if model is None else model
+    require(chosen_model, "model", "MODEL")
     prepared = prepare(
-        model,
+        chosen_model,
         precision=precision,
         as_is=as_is,
         inputs=inputs,
         outputs=outputs,
         input_shapes=input_shapes,
     )
-    return check_prepared(
-        prepared,
-        chosen_device,
-        runtime=runtime,
-        question=Question(
-            clock_hz,
-            voltage_v,
-            rate_hz,
-            deadline_s,
-            library.harvester(source) if source else None,
-            area_m2,
-        ),
+    return check_prepared(prepared, chosen_device, runtime=life.runtime or None, question=question)
+
+
+@record
+class Estimate:
+    """A model on a device, before anything is judged; every source is judged against the same.
+
+    Attributes:
+        model: as read and as deployed.
+        device: where it is to run.
+        runtime: the software assumed.
+        program: steps and memory plan.
+        removable: channels that are the same for every input.
+        inference: cost of one inference.
+        second: cost of one inference of the larger network that this one wakes, if any.
+        second_program: its steps.
+    """
+
+    model: Model
+    device: Device
+    runtime: Runtime
+    program: Program
+    removable: Removable
+    inference: InferenceEstimate
+    second: InferenceEstimate | None = None
+    second_program: Program | None = None
+
+    def cycle(self, question: Question) -> Cycle:
+        """The device's cycle in a scenario."""
+        around, outputs = question.around, self.program.graph.outputs
+        activity = Activity(
+            sensor=around.sensor,
+            sensor_mode=around.sensor_mode,
+            sense_s=around.sense_s,
+            readings=around.readings,
+            sense_running=around.sense_running,
+            front_end=around.front_end,
+            second=self.second,
+            second_ratio=around.second_ratio,
+            decide_operations=sum(self.program.types[name].element_count for name in outputs),
+            radio=around.radio,
+            payload_bytes=around.payload_bytes,
+            message_ratio=around.message_ratio,
+        )
+        chain = question.chain(self.inference.voltage_v or DEFAULT_RAIL_V)
+        return build_cycle(self.device, self.runtime, self.inference, activity, chain)
+
+
+def estimate(model: Model, device: Device, *, runtime: str | None, question: Question) -> Estimate:
+    """Plans and prices a model, and the second one of a cascade, on a device."""
+    chosen = library.runtime(runtime or DEFAULT_RUNTIME)
+
+    def priced(network: Model) -> tuple[Program, InferenceEstimate]:
+        program = plan(
+            network.graph,
+            runtime=chosen.id,
+            precision=network.precision,
+            remove_constant_channels=chosen.removes_constant_channels,
+        )
+        inference = estimate_inference(
+            program,
+            device,
+            chosen,
+            clock_hz=question.clock_hz,
+            voltage_v=question.voltage_v,
+            supply=question.supply,
+        )
+        return program, inference
+
+    program, inference = priced(model)
+    removable = find_removable(model.graph)
+    second = question.around.second
+    second_program, second_inference = priced(second) if second is not None else (None, None)
+    return Estimate(
+        model, device, chosen, program, removable, inference, second_inference, second_program
     )
 
 
@@ -160,98 +233,34 @@ def check_prepared(
     model: Model, device: Device, *, runtime: str | None, question: Question
 ) -> Check:
     """`check` for a model that is loaded already: loops over devices and sources use it."""
-    _require_sense(question)
-    chosen_runtime = library.runtime(runtime or DEFAULT_RUNTIME)
-    program = plan(
-        model.graph,
-        runtime=chosen_runtime.id,
-        precision=model.precision,
-        remove_constant_channels=chosen_runtime.removes_constant_channels,
-    )
-    inference = estimate_inference(
-        program,
-        device,
-        chosen_runtime,
-        clock_hz=question.clock_hz,
-        voltage_v=question.voltage_v,
-    )
-    power = None
-    if question.rate_hz is not None:
-        power = average_power(device, inference, question.rate_hz)
+    require_sense(question)
+    return judge_estimate(estimate(model, device, runtime=runtime, question=question), question)
+
+
+def judge_estimate(estimated: Estimate, question: Question) -> Check:
+    """`check` for a model that is planned and priced already: loops over sources use it."""
+    model, device, inference = estimated.model, estimated.device, estimated.inference
+    program, runtime = estimated.program, estimated.runtime
+    cycle = estimated.cycle(question)
+    power = average_power(cycle, question.rate_hz) if question.rate_hz is not None else None
     harvest = question.source.power(question.area_m2) if question.source else None
-    constraints = _constraints(device, inference, power, harvest, question)
-    notes = [*model.notes, *program.notes, *inference.notes, *(power.notes if power else ())]
-    if harvest is not None:
-        notes.append("power of the source is before any converter")
+    constraints = constraints_of(estimated, cycle, power, question)
+    notes = [*model.notes, *program.notes, *inference.notes, *(cycle.notes if power else ())]
     layers = inference.layers
     return Check(
         model,
         device,
-        chosen_runtime,
+        runtime,
         question,
         program,
-        find_removable(model.graph),
+        estimated.removable,
         inference,
         power,
         harvest,
         constraints,
         conclude(constraints),
-        remedies_for(constraints, device, chosen_runtime, inference, power, question, program),
+        remedies_for(constraints, device, runtime, inference, power, question, program),
         max(layers, key=lambda layer: layer.share_ratio, default=None),
         max(layers, key=lambda layer: layer.live_bytes, default=None),
         tuple(dict.fromkeys(notes)),
     )
-
-
-def _require_sense(question: Question) -> None:
-    for name, value in (
-        ("--rate", question.rate_hz),
-        ("--deadline", question.deadline_s),
-        ("--area", question.area_m2),
-    ):
-        if value is not None and not value > 0:
-            raise UsageError(
-                f"{value:g} is not above zero", where=name, hint="give a positive value"
-            )
-    if question.source is not None and question.rate_hz is None:
-        raise UsageError(
-            "a source is judged against a rate of inferences",
-            where="--source",
-            hint="add --rate, such as --rate 1/s",
-        )
-    if question.area_m2 is not None and question.source is None:
-        raise UsageError(
-            "an area needs a source that it belongs to",
-            where="--area",
-            hint="add --source ('budget sources' lists them)",
-        )
-
-
-def _constraints(
-    device: Device,
-    inference: InferenceEstimate,
-    power: AveragePower | None,
-    harvest: Quantity | None,
-    question: Question,
-) -> tuple[Constraint, ...]:
-    found = []
-    for name, need, have in (
-        ("flash", inference.flash, device.flash_bytes),
-        ("ram", inference.ram, device.ram_bytes),
-    ):
-        if have is None:
-            found.append(not_judged(name, need, f"the profile of {device.id} has no {name}"))
-        else:
-            found.append(judge(name, need, exact(float(have), "bytes")))
-    deadline_s = question.deadline_s
-    if deadline_s is None and question.rate_hz is not None:
-        deadline_s = 1.0 / question.rate_hz
-    if deadline_s is not None:
-        if inference.latency is None:
-            why = f"the profile of {device.id} has no throughput"
-            found.append(not_judged("deadline", None, why))
-        else:
-            found.append(judge("deadline", inference.latency, exact(deadline_s, "s")))
-    if power is not None and harvest is not None:
-        found.append(judge("power", power.average, harvest))
-    return tuple(found)

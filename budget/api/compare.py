@@ -8,8 +8,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from budget.api.check import DEFAULT_RUNTIME, Check, Question, check_prepared
+from budget.api.check import DEFAULT_RUNTIME, Check, check_prepared
 from budget.api.models import Model, prepare
+from budget.api.question import Question
 from budget.errors import ProfileError
 from budget.graph import Graph
 from budget.hardware import library

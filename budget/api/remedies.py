@@ -17,10 +17,12 @@ from budget.hardware.figure import Quantity, exact
 from budget.hardware.runtime_profiles import Runtime
 from budget.plan.program import Program
 from budget.scenario.average import AveragePower
+from budget.scenario.solve import area_for
+from budget.scenario.source import headroom
 from budget.verdict import Constraint, Remedy, Status
 
 if TYPE_CHECKING:
-    from budget.api.check import Question
+    from budget.api.question import Question
 
 
 def remedies_for(
@@ -50,16 +52,17 @@ def _more_energy(
     constraint: Constraint, power: AveragePower, question: Question
 ) -> Iterator[Remedy]:
     have = constraint.have
-    source = question.source
+    source, cycle = question.source, power.cycle
     assert have is not None and constraint.need is not None and source is not None
-    if source.power_density_w_per_m2 is not None:
-        area = (power.average / source.power_density_w_per_m2.quantity).as_unit("m2")
+    if source.power_density_w_per_m2 is not None and not cycle.chain.obstacle:
+        area = area_for(cycle.chain, power.average)
         yield Remedy("power", "area", area, f"{_text(area)} of {source.name.lower()}")
-    left = have - power.sleep
+    left = headroom(have, power.standing)
     if float(left.value) <= 0:
-        need = (power.sleep / have).as_unit("ratio")
-        text = f"{_factor(need)} less power asleep: sleep alone takes more than the source gives"
-        yield Remedy("power", "sleep", need, text)
+        if float(have.value) > 0:
+            need = (power.standing / have).as_unit("ratio")
+            text = f"{_factor(need)} less power asleep: it alone takes more than the source gives"
+            yield Remedy("power", "sleep", need, text)
         return
     rate = (left / power.per_inference).as_unit("1/s")
     yield Remedy("power", "rate", rate, units.format_rate(float(rate.value), "inference"))
@@ -95,7 +98,12 @@ def _more_speed(
         if id in {runtime.id, "rule-of-thumb"} or not other.supports(device.core):
             continue
         latency = estimate_inference(
-            program, device, other, clock_hz=question.clock_hz, voltage_v=question.voltage_v
+            program,
+            device,
+            other,
+            clock_hz=question.clock_hz,
+            voltage_v=question.voltage_v,
+            supply=question.supply,
         ).latency
         if latency is not None and latency.high <= constraint.have.low:
             yield Remedy("deadline", "runtime", latency, f"the runtime {id} ({_text(latency)})")

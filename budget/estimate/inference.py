@@ -87,6 +87,7 @@ def estimate_inference(
     *,
     clock_hz: float | None = None,
     voltage_v: float | None = None,
+    supply: str = "",
 ) -> InferenceEstimate:
     """Estimates one inference.
 
@@ -96,6 +97,7 @@ def estimate_inference(
         runtime: its kernels are priced for the device's core; not used on an engine.
         clock_hz: default: the device's highest.
         voltage_v: default: the profile's.
+        supply: one of the device's supplies; empty: the usual one.
 
     Raises:
         ProfileError: clock or voltage out of range, or a runtime that does not know the core.
@@ -110,7 +112,7 @@ def estimate_inference(
             "a microcontroller needs a clock", where=device.id, hint="add clock.max_hz"
         )
     clock = device.max_hz if clock_hz is None else clock_hz
-    power = device.power_w(clock_hz, voltage_v)
+    power = device.power_w(clock_hz, voltage_v, supply)
     table = runtime.on(device.core)
     per_step = {step.index: step_cycles(step, program, table) for step in program.steps}
     cycles = total([table.inference, *per_step.values()], "cycles")

@@ -1,0 +1,209 @@
+"""What is asked of a model and a device: a scenario with its profiles loaded."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from pathlib import Path
+
+from budget.api.models import Model, prepare
+from budget.errors import UsageError
+from budget.hardware import library
+from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
+from budget.ops.operator import Cost
+from budget.records import record
+from budget.scenario.schema import Preprocess, Scenario, load_scenario, merged
+from budget.scenario.source import Chain
+
+
+@record
+class Surroundings:
+    """A scenario's profiles besides model and device; see `scenario.cycle.Activity`."""
+
+    sensor: Sensor | None = None
+    sensor_mode: str = ""
+    sense_s: float = 0.0
+    readings: float = 1.0
+    sense_running: bool = False
+    front_end: Cost | None = None
+    second: Model | None = None
+    second_ratio: float = 0.0
+    radio: Radio | None = None
+    payload_bytes: int = 0
+    message_ratio: float = 1.0
+
+
+@record
+class Question:
+    """What was asked beside the model and the device; SI units."""
+
+    clock_hz: float | None = None
+    voltage_v: float | None = None
+    rate_hz: float | None = None
+    deadline_s: float | None = None
+    source: Harvester | None = None
+    area_m2: float | None = None
+    supply: str = ""
+    life_s: float | None = None
+    converter: Converter | None = None
+    storage: Storage | None = None
+    present_ratio: float = 1.0
+    gap_s: float | None = None
+    around: Surroundings = field(default_factory=Surroundings)
+
+    def chain(self, rail_v: float) -> Chain:
+        """From the harvester to a device at a supply voltage."""
+        return Chain(
+            self.source,
+            self.area_m2,
+            self.converter,
+            self.storage,
+            self.present_ratio,
+            self.gap_s,
+            rail_v,
+        )
+
+
+def scenario_of(named: str | Path | Scenario | None, over: Scenario) -> Scenario:
+    """A scenario by id, file or value, with what `over` says instead."""
+    if named is None:
+        return over
+    base = named if isinstance(named, Scenario) else load_scenario(named)
+    return merged(base, over)
+
+
+def require(given: object, what: str, example: str) -> None:
+    """What the user must name, by itself or in a scenario.
+
+    Raises:
+        UsageError: nothing is named.
+    """
+    if given is None or given == "":
+        raise UsageError(f"no {what} is named", hint=f"give {example}, or a scenario that has one")
+
+
+def question_of(scenario: Scenario) -> Question:
+    """Loads the profiles that a scenario names.
+
+    Raises:
+        BudgetError: an unknown profile, a front end that cannot be read, values without sense.
+    """
+    source, sense, transmit = scenario.source, scenario.sense, scenario.transmit
+    _require_positive(scenario)
+    second = prepare(scenario.second.model) if scenario.second.model else None
+    around = Surroundings(
+        sensor=library.sensor(sense.sensor) if sense.sensor else None,
+        sensor_mode=sense.mode,
+        sense_s=sense.time_s or 0.0,
+        readings=1.0 if sense.readings is None else sense.readings,
+        sense_running=sense.processor == "running",
+        front_end=_front_end(scenario.preprocess),
+        second=second,
+        second_ratio=_or_one(scenario.second.ratio) if second else 0.0,
+        radio=library.radio(transmit.radio) if transmit.radio else None,
+        payload_bytes=int(transmit.payload_bytes or 0),
+        message_ratio=_or_one(transmit.ratio),
+    )
+    question = Question(
+        clock_hz=scenario.clock_hz,
+        voltage_v=scenario.voltage_v,
+        rate_hz=scenario.rate_hz,
+        deadline_s=scenario.deadline_s,
+        source=library.harvester(source.harvester) if source.harvester else None,
+        area_m2=source.area_m2,
+        supply=scenario.supply,
+        life_s=scenario.life_s,
+        converter=library.converter(source.converter) if source.converter else None,
+        storage=library.storage(scenario.storage) if scenario.storage else None,
+        present_ratio=_or_one(source.present_ratio),
+        gap_s=source.gap_s,
+        around=around,
+    )
+    require_sense(question)
+    return question
+
+
+def _or_one(ratio: float | None) -> float:
+    return 1.0 if ratio is None else ratio
+
+
+def _front_end(preprocess: Preprocess) -> Cost | None:
+    if preprocess.features:
+        from budget.zoo import MODELS
+        from budget.zoo.features import FeatureSpec, front_end_cost
+
+        text = preprocess.features
+        name = text.removeprefix("zoo:")
+        path = MODELS / f"{name}.features.toml" if text.startswith("zoo:") else Path(text)
+        if not path.is_file():
+            raise UsageError(
+                f"there is no front end '{text}'",
+                where="--features",
+                hint="give a specification file, or zoo:hotword",
+            )
+        return front_end_cost(FeatureSpec.load(path))
+    if preprocess.macs is None and preprocess.operations is None:
+        return None
+    macs = int(preprocess.macs or 0)
+    return Cost(macs=macs, macs_run=macs, alu=int(preprocess.operations or 0))
+
+
+def _require_positive(scenario: Scenario) -> None:
+    for name, value in (
+        ("--rate", scenario.rate_hz),
+        ("--deadline", scenario.deadline_s),
+        ("--area", scenario.source.area_m2),
+        ("--life", scenario.life_s),
+        ("--present", scenario.source.present_ratio),
+    ):
+        if value is not None and not value > 0:
+            raise UsageError(
+                f"{value:g} is not above zero", where=name, hint="give a positive value"
+            )
+    for name, value in (
+        ("--gap", scenario.source.gap_s),
+        ("--sense", scenario.sense.time_s),
+        ("--payload", scenario.transmit.payload_bytes),
+        ("--messages", scenario.transmit.ratio),
+        ("--second-ratio", scenario.second.ratio),
+    ):
+        if value is not None and value < 0:
+            raise UsageError(f"{value:g} is below zero", where=name, hint="give zero or more")
+    for name, value in (
+        ("--present", scenario.source.present_ratio),
+        ("--second-ratio", scenario.second.ratio),
+    ):
+        if value is not None and value > 1:
+            raise UsageError(
+                f"{value:g} is more than all of it", where=name, hint="give 100% or less"
+            )
+
+
+def require_sense(question: Question) -> None:
+    """Refuses a question whose parts do not belong together.
+
+    Raises:
+        UsageError: an area without a source, a source without a rate, and the like.
+    """
+    needs = (
+        ("--source", question.source, question.rate_hz, "a source is judged against a rate"
+         " of inferences", "add --rate, such as --rate 1/s"),
+        ("--storage", question.storage, question.rate_hz, "a storage is judged against a rate"
+         " of inferences", "add --rate, such as --rate 1/s"),
+        ("--area", question.area_m2, question.source, "an area needs a source that it belongs to",
+         "add --source ('budget sources' lists them)"),
+        ("--life", question.life_s, question.storage, "a life needs a storage that it is of",
+         "add --storage ('budget storage' lists them)"),
+        ("--payload", question.around.payload_bytes or None, question.around.radio,
+         "a payload needs a radio that sends it", "add --radio ('budget radios' lists them)"),
+        ("--sense", question.around.sense_s or None, question.around.sensor,
+         "a time of sensing needs a sensor", "add --sensor ('budget sensors' lists them)"),
+    )  # fmt: skip
+    for option, given, needed, what, hint in needs:
+        if given is not None and needed is None:
+            raise UsageError(what, where=option, hint=hint)
+    if question.life_s is not None and question.source is not None:
+        raise UsageError(
+            "a life is asked of a storage that nothing charges",
+            where="--life",
+            hint="leave --source or --life out",
+        )

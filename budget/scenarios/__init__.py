@@ -1,0 +1,1 @@
+"""Typical scenarios, one for each application; see budget.scenario.schema for their keys."""
