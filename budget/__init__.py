@@ -16,6 +16,7 @@ _PUBLIC = {
     "summarize": "budget.api.summarize",
     "check": "budget.api.check",
     "compare": "budget.api.compare",
+    "emit": "budget.api.emit",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

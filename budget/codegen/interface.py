@@ -151,7 +151,7 @@ class Interface:
             return []
         upper = self.options.upper
         return [
-            f"#ifdef {upper}_ARENA_SECTION /* such as a string that names tightly coupled memory */",
+            f"#ifdef {upper}_ARENA_SECTION /* a string that names, say, tightly coupled memory */",
             f"#define {upper}_ARENA __attribute__((section({upper}_ARENA_SECTION)))",
             "#else",
             f"#define {upper}_ARENA",
@@ -164,7 +164,9 @@ class Interface:
     def _macros(self, port: Port) -> list[str]:
         prefix = f"{self.options.upper}_{port.macro}"
         type = port.type
-        lines = [f"/* {port.kind} {comment(port.tensor)} {type.dtype.value} {shape_text(type.shape)} */"]
+        lines = [
+            f"/* {port.kind} {comment(port.tensor)} {type.dtype.value} {shape_text(type.shape)} */"
+        ]
         lines.append(f"#define {prefix}_SIZE {type.element_count}")
         offset = offset_of(self.program, port.tensor)
         if offset is not None:
@@ -231,16 +233,16 @@ class Interface:
         ]
         if self._copies:
             lines += [
-                f"/* The same in pieces: set the inputs, run steps 0 to {upper}_STEPS - 1 in order,",
-                " * get the outputs. Between steps the caller may sleep, yield or save the arena. */",
+                f"/* The same in pieces: set inputs, run steps 0 to {upper}_STEPS - 1 in order,",
+                " * get outputs. Between steps the caller may sleep, yield or save the arena. */",
                 f"{self._signature('set', self._set_parameters())};",
                 f"{self._signature('step', ['int step'])};",
                 f"{self._signature('get', self._get_parameters())};",
             ]
         else:
             lines += [
-                "/* Where inputs and outputs lie in the arena. Write all inputs before each inference",
-                " * and read the outputs before the next: steps reuse the bytes in between. */",
+                "/* Where inputs and outputs lie in the arena. Write all inputs before each",
+                " * inference, read the outputs before the next: steps reuse the bytes. */",
                 *(f"{signature};" for _, signature in self._pointer_signatures()),
                 "",
                 f"/* One inference in pieces: run steps 0 to {upper}_STEPS - 1 in order. */",
@@ -249,7 +251,7 @@ class Interface:
         name = self.options.name
         lines += [
             "",
-            f"/* Runs the recorded inferences in {name}_selftest.c; the number of wrong outputs. */",
+            f"/* Runs the inferences recorded in {name}_selftest.c; number of wrong outputs. */",
             f"int {name}_selftest(int (*put)(int));",
         ]
         if self.step_functions:
@@ -273,7 +275,9 @@ class Interface:
             if zero and type.dtype.bits > 8:
                 raise UnsupportedModelError(f"state '{tensor.name}' has a zero point other than 0")
             place = f"{self.arena} + {offset_of(program, tensor.name)}"
-            body.append(f"    memset({place}, {zero}, {type.size_bytes}); /* {comment(tensor.name)} */")
+            body.append(
+                f"    memset({place}, {zero}, {type.size_bytes}); /* {comment(tensor.name)} */"
+            )
         if not body and self.options.arena == "caller":
             body = ["    (void)context; /* no state: every inference starts afresh */"]
         elif not body:

@@ -125,7 +125,7 @@ def render_source(source: Source) -> str:
         f"#ifdef {upper}_CONFIG /* a header of yours, such as one that defines the hooks */",
         f"#include {upper}_CONFIG",
         "#endif",
-        f"#ifndef {upper}_STEP_BEGIN /* called with the number of each step that is about to run */",
+        f"#ifndef {upper}_STEP_BEGIN /* called with the number of each step about to run */",
         f"#define {upper}_STEP_BEGIN(step) ((void)(step))",
         "#endif",
         f"#ifndef {upper}_STEP_END /* and of each that has run */",

@@ -1,0 +1,131 @@
+"""The C of a model, written into a folder."""
+
+from __future__ import annotations
+
+import json as jsons
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from budget.api.files import write_folder
+from budget.api.models import Model, prepare
+from budget.codegen import EmitOptions
+from budget.codegen import emit as emit_files
+from budget.codegen.names import identifier
+from budget.errors import UsageError
+from budget.graph import Array, Graph
+from budget.ops import Rounding
+from budget.plan import plan
+from budget.plan.program import Program
+
+
+@dataclass(frozen=True)
+class Emission:
+    """What was emitted.
+
+    Attributes:
+        model: as read and as deployed.
+        program: that the C executes.
+        options: names and interface.
+        files: relative path → content.
+        manifest: the document NAME.json holds.
+        folder: where the files are; None if they were not written.
+        notes: assumptions made.
+    """
+
+    model: Model
+    program: Program
+    options: EmitOptions
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+    folder: Path | None
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA, model_document
+
+        return {
+            "schema": SCHEMA,
+            "command": "emit",
+            "model": model_document(self.model, self.program.weight_bytes),
+            "folder": None if self.folder is None else str(self.folder),
+            "files": {path: len(content) for path, content in self.files.items()},
+            "manifest": dict(self.manifest),
+            "notes": list(self.notes),
+        }
+
+
+def emit(
+    model: str | Path | Graph,
+    folder: str | Path | None,
+    *,
+    name: str | None = None,
+    target: str = "portable",
+    optimise: str = "balanced",
+    arena: str = "static",
+    io: str = "model",
+    rounding: str = "tflite",
+    weights: str = "header",
+    data: str | Path | Sequence[Mapping[str, Array]] | None = None,
+    precision: str | None = None,
+    remove_constant_channels: bool = True,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+) -> Emission:
+    """Writes standalone C that equals the model bit for bit.
+
+    Args:
+        model: a path, ``zoo:NAME``, or a graph.
+        folder: where to write; None to write nothing.
+        name: prefix of files and symbols; made of the model's name if not given.
+        target: core, see `budget.codegen.options.TARGETS`.
+        optimise: ``time``, ``size`` or ``balanced``.
+        arena: ``static`` or ``caller``.
+        io: ``model``, ``float`` or ``arena``.
+        rounding: ``tflite`` or ``tflm``.
+        weights: ``header`` or ``source``.
+        data: representative inputs, for a float model that becomes int8.
+        precision: what the device will run; a float model becomes int8 if not given.
+        remove_constant_channels: leave out what is the same for every input; exact.
+        inputs: as for `check`.
+        outputs: as for `check`.
+        input_shapes: as for `check`.
+
+    Raises:
+        ModelError: the model cannot be read or emitted.
+        UsageError: an option makes no sense, or the folder cannot be written.
+    """
+    if rounding not in set(Rounding):
+        raise UsageError(
+            f"{rounding!r} is not possible",
+            where="--rounding",
+            hint=f"one of {', '.join(Rounding)}",
+        )
+    prepared = prepare(
+        model, precision=precision, inputs=inputs, outputs=outputs, input_shapes=input_shapes
+    )
+    options = EmitOptions(
+        identifier(_stem(prepared.name)) if name is None else name,
+        target,
+        optimise,  # type: ignore[arg-type]  # EmitOptions checks
+        arena,  # type: ignore[arg-type]
+        io,  # type: ignore[arg-type]
+        Rounding(rounding),
+        weights,  # type: ignore[arg-type]
+    )
+    program = plan(prepared.graph, remove_constant_channels=remove_constant_channels)
+    files = emit_files(program, options)
+    manifest = jsons.loads(files[f"{options.name}.json"])
+    if folder is not None:
+        write_folder(Path(folder), files)
+    notes = (*prepared.notes, *program.notes)
+    place = None if folder is None else Path(folder)
+    return Emission(prepared, program, options, files, manifest, place, notes)
+
+
+def _stem(name: str) -> str:
+    """``zoo:hotword`` and ``models/hotword.tflite`` are both ``hotword``."""
+    return Path(name.removeprefix("zoo:").partition("?")[0]).stem

@@ -1,0 +1,59 @@
+"""How an emission looks."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from budget import units
+from budget.api.emit import Emission
+from budget.report import text
+from budget.report.console import out_console, print_json, print_notes
+
+
+def report_emission(emission: Emission, *, json: bool = False) -> None:
+    """Prints what was written, or one JSON document."""
+    if json:
+        print_json(emission.to_json())
+        return
+    out_console().print(Group(_head(emission), _files(emission)))
+    print_notes(emission.notes)
+
+
+def _head(emission: Emission) -> Group:
+    program, options, manifest = emission.program, emission.options, emission.manifest
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("target", f"{options.target}, optimised for {options.optimise}")
+    table.add_row("steps", f"{len(manifest['layers'])}, {text.count(program.cost.macs)} MACs")
+    table.add_row("rounding", f"as {_ROUNDING[str(options.rounding)]}")
+    for label, key in (("flash", "flash_bytes"), ("RAM", "ram_bytes")):
+        predicted = manifest["prediction"].get(key)
+        if predicted is not None:
+            table.add_row(label, f"{units.format(predicted, 'bytes')} predicted")
+    table.add_row("constants", units.format(manifest["constant_bytes"], "bytes"))
+    table.add_row(
+        "arena",
+        f"{units.format(program.arena_bytes, 'bytes')}   "
+        f"(lower bound {units.format(program.lower_bound_bytes, 'bytes')})",
+    )
+    title = f"{emission.model.name} → {emission.folder}"
+    return Group(Text(title, style="bold"), table)
+
+
+_ROUNDING = {
+    "tflite": "TensorFlow Lite's reference kernels on a host (tflite)",
+    "tflm": "TensorFlow Lite Micro's kernels (tflm)",
+}
+
+
+def _files(emission: Emission) -> Table:
+    table = Table(title="written", title_justify="left", header_style="bold")
+    table.add_column("file")
+    table.add_column("bytes", justify="right")
+    for path, content in emission.files.items():
+        table.add_row(escape(path), text.count(len(content)))
+    return table
