@@ -1,0 +1,399 @@
+"""A microcontroller in software: runs functions of a linked program and counts what they do.
+
+Instructions are executed by Unicorn. Basic blocks are counted, in pairs of one block and the
+next, so that each block is priced once and taken branches are known. Three traps, each silent:
+a hook misses code translated before it was added, so translations are dropped after adding one;
+an instruction hook skips instructions whose IT condition is false though they take a cycle, so
+instructions are counted by decoding blocks; memory hooks can corrupt execution, so none are used.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.core.elf import Elf, Symbol
+from budget.core.timing.instruction import Instruction, decode
+from budget.errors import BudgetError, MissingToolError, UsageError
+
+_PAGE = 0x1000
+STOP = 0x9FFF_F000  # a page of its own: where a called function returns to
+_STACK_TOP = 0x9FF0_0000
+_STACK_BYTES = 0x10_0000
+_SCRATCH = 0x9000_0000
+_SCRATCH_BYTES = 0x100_0000
+_HEAP_BYTES = 0x100_0000
+
+Pair = tuple[int, int]
+_CALLBACK = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
+)
+
+
+class FirmwareError(BudgetError):
+    """The program did what no program should: a fault, an undefined instruction, no end."""
+
+    exit_code = 3
+
+
+@dataclass
+class Scope:
+    """What ran between entering and leaving a function, callees included.
+
+    Attributes:
+        name: of the function; empty for what ran outside all scopes.
+        pairs: (address of a block, address of the next) → how often.
+    """
+
+    name: str
+    pairs: dict[Pair, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call.
+
+    Attributes:
+        result: value returned in r0.
+        scopes: of each function asked for, in the order of entry; the first is the rest.
+        stack_bytes: deepest use of the stack.
+        trace: addresses of all blocks in order, where asked for.
+    """
+
+    result: int
+    scopes: tuple[Scope, ...]
+    stack_bytes: int
+    trace: Sequence[int] = ()
+
+
+class Machine:
+    """Memory and registers of a Cortex-M with a program loaded; nothing of the start-up has run.
+
+    Initialised variables are in place, the rest is zero, the floating-point unit is on.
+
+    Args:
+        elf: program.
+
+    Raises:
+        MissingToolError: the emulator is not installed.
+        FirmwareError: segments overlap or lie where the machine keeps its own memory.
+    """
+
+    def __init__(self, elf: Elf) -> None:
+        self._unicorn = _import_unicorn()
+        self.elf = elf
+        self._mapped: list[tuple[int, int]] = []
+        self._scratch = _SCRATCH
+        self._blocks: dict[int, int] = {}
+        self._decoded: dict[int, tuple[Instruction, ...]] = {}
+        self._core = self._unicorn.Uc(
+            self._unicorn.UC_ARCH_ARM, self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
+        )
+        self._load()
+
+    # memory
+
+    def read(self, address: int, size_bytes: int) -> bytes:
+        """Bytes of memory.
+
+        Raises:
+            FirmwareError: nothing is there.
+        """
+        try:
+            return bytes(self._core.mem_read(address, size_bytes))
+        except self._unicorn.UcError:
+            raise self._unmapped(address) from None
+
+    def write(self, address: int, data: bytes) -> None:
+        """Changes memory.
+
+        Raises:
+            FirmwareError: nothing is there.
+        """
+        try:
+            self._core.mem_write(address, data)
+        except self._unicorn.UcError:
+            raise self._unmapped(address) from None
+
+    def allocate(self, size_bytes: int) -> int:
+        """Address of fresh RAM for arguments, outside of the program's own.
+
+        Raises:
+            UsageError: there is not enough of it.
+        """
+        address = self._scratch
+        self._scratch += (size_bytes + 31) // 32 * 32
+        if self._scratch > _SCRATCH + _SCRATCH_BYTES:
+            raise UsageError(
+                f"buffers of {size_bytes} bytes do not fit", where=self.elf.name,
+                hint=f"the virtual core keeps {_SCRATCH_BYTES} bytes for arguments",
+            )  # fmt: skip
+        return address
+
+    def paint(self, address: int, size_bytes: int) -> Paint:
+        """Fills memory with noise, to see later how much of it was changed."""
+        noise = np.frombuffer(secrets.token_bytes(size_bytes), np.uint8)
+        self.write(address, noise.tobytes())
+        return Paint(address, noise)
+
+    def painted_bytes(self, paint: Paint) -> tuple[int, int]:
+        """First and last offset + 1 that were changed since; (0, 0) if none was."""
+        now = np.frombuffer(self.read(paint.address, len(paint.noise)), np.uint8)
+        changed = np.flatnonzero(now != paint.noise)
+        return (int(changed[0]), int(changed[-1]) + 1) if len(changed) else (0, 0)
+
+    # running
+
+    def call(
+        self,
+        function: str | int,
+        arguments: Sequence[int] = (),
+        *,
+        count: bool = False,
+        scopes: Iterable[Symbol] = (),
+        trace: bool = False,
+        limit_s: float = 120.0,
+    ) -> Run:
+        """Calls a function as C does.
+
+        Args:
+            function: symbol or address.
+            arguments: integers and pointers; those beyond four go on the stack.
+            count: whether to count blocks; else it runs twenty times as fast.
+            scopes: functions whose blocks, callees included, are counted apart.
+            trace: whether to keep the order of blocks.
+            limit_s: longest time to wait for it.
+
+        Raises:
+            FirmwareError: a fault, an undefined instruction, or no end within the limit.
+            UsageError: there is no such function.
+        """
+        address = self.elf.symbol(function).address if isinstance(function, str) else function
+        paint = self.paint(_STACK_TOP - _STACK_BYTES, _STACK_BYTES)
+        self._set_registers(arguments)
+        counter = None
+        if count or trace:
+            entries = {symbol.address: symbol.name for symbol in scopes}
+            counter = _Counter(self._blocks, entries, trace)
+        remove = self._add_hook(counter) if counter else None
+        try:
+            self._start(address, limit_s)
+        finally:
+            if remove is not None:
+                remove()
+                self._core.ctl_flush_tb()
+        arm = self._unicorn.arm_const
+        if counter:
+            counter.finish(STOP)
+        lowest, highest = self.painted_bytes(paint)
+        return Run(
+            int(self._core.reg_read(arm.UC_ARM_REG_R0)),
+            tuple(counter.scopes) if counter else (),
+            _STACK_BYTES - lowest if highest else 0,
+            counter.trace if counter else (),
+        )
+
+    def block(self, address: int) -> tuple[Instruction, ...]:
+        """The instructions of a block that was counted."""
+        if address not in self._decoded:
+            size = self._blocks[address]
+            self._decoded[address] = decode(self.read(address, size), address)
+        return self._decoded[address]
+
+    # inside
+
+    def _load(self) -> None:
+        self._map(STOP, _PAGE)
+        self._map(_STACK_TOP - _STACK_BYTES, _STACK_BYTES)
+        self._map(_SCRATCH, _SCRATCH_BYTES)
+        self.write(STOP, b"\xfe\xe7" * 2)  # b .
+        for segment in self.elf.segments:
+            room = _HEAP_BYTES if segment.writable else 0
+            self._map(segment.address, segment.size_bytes + room)
+            self._map(segment.load_address, len(segment.data))
+        for segment in self.elf.segments:
+            self.write(segment.load_address, segment.data)
+        for segment in self.elf.segments:
+            zeros = segment.size_bytes - len(segment.data)
+            self.write(segment.address, segment.data + bytes(zeros))
+
+    def _map(self, address: int, size_bytes: int) -> None:
+        """Maps what is not mapped yet of a range, in whole pages."""
+        start = address // _PAGE * _PAGE
+        end = min(-(-(address + size_bytes) // _PAGE) * _PAGE, 1 << 32)
+        for low, high in sorted(self._mapped):
+            if low < end and start < high:
+                if start < low:
+                    self._map_free(start, low)
+                start = max(start, high)
+        if start < end:
+            self._map_free(start, end)
+
+    def _map_free(self, start: int, end: int) -> None:
+        self._core.mem_map(start, end - start)
+        self._mapped.append((start, end))
+
+    def _set_registers(self, arguments: Sequence[int]) -> None:
+        arm = self._unicorn.arm_const
+        stack = _STACK_TOP - 64
+        beyond = b"".join(int(a & 0xFFFF_FFFF).to_bytes(4, "little") for a in arguments[4:])
+        stack -= (len(beyond) + 7) // 8 * 8
+        self.write(stack, beyond)
+        for index, value in enumerate(arguments[:4]):
+            self._core.reg_write(arm.UC_ARM_REG_R0 + index, value & 0xFFFF_FFFF)
+        self._core.reg_write(arm.UC_ARM_REG_SP, stack)
+        self._core.reg_write(arm.UC_ARM_REG_LR, STOP | 1)
+
+    def _add_hook(self, counter: _Counter) -> Callable[[], object]:
+        """Starts counting; what it returns ends it."""
+        register = self._unicorn.arm_const.UC_ARM_REG_LR
+        callback = counter.make_block_hook(lambda: int(self._core.reg_read(register)))
+        kind = self._unicorn.UC_HOOK_BLOCK
+        library = _library()
+        handle = getattr(self._core, "_uch", None)
+        if library is None or handle is None:
+            hook = self._core.hook_add(kind, callback)
+            remove = partial(self._core.hook_del, hook)
+        else:
+            # the binding's own wrapper calls two more Python functions for every block executed
+            self._callback = _CALLBACK(callback)
+            number = ctypes.c_size_t()
+            library.uc_hook_add(
+                handle, ctypes.byref(number), kind, self._callback, None,
+                ctypes.c_uint64(1), ctypes.c_uint64(0),
+            )  # fmt: skip
+            remove = partial(library.uc_hook_del, handle, number)
+        self._core.ctl_flush_tb()
+        return remove
+
+    def _start(self, address: int, limit_s: float) -> None:
+        arm = self._unicorn.arm_const
+        trapped: list[int] = []
+
+        def trap(core: Any, number: int, _: Any) -> None:
+            trapped.append(number)
+            core.emu_stop()
+
+        hook = self._core.hook_add(self._unicorn.UC_HOOK_INTR, trap)
+        try:
+            self._core.emu_start(address | 1, STOP, timeout=int(limit_s * 1e6))
+        except self._unicorn.UcError as error:
+            raise self._fault(str(error)) from None
+        finally:
+            self._core.hook_del(hook)
+        if trapped:
+            raise self._fault(f"exception {trapped[0]} (a trap, a breakpoint or semihosting)")
+        if self._core.reg_read(arm.UC_ARM_REG_PC) != STOP:
+            raise self._fault(f"it had not returned after {limit_s:g} s")
+
+    def _fault(self, what: str) -> FirmwareError:
+        arm = self._unicorn.arm_const
+        address = self._core.reg_read(arm.UC_ARM_REG_PC)
+        owner = self.elf.owner(address)
+        place = f"0x{address:08x}" + (f" in '{owner.name}'" if owner else "")
+        return FirmwareError(
+            f"stopped at {place}: {what}",
+            where=self.elf.name,
+            hint="a called function may need others before it (--setup), or stack or memory that "
+            "the machine does not have",
+        )
+
+    def _unmapped(self, address: int) -> FirmwareError:
+        return FirmwareError(
+            f"there is no memory at 0x{address:08x}",
+            where=self.elf.name,
+            hint="the program was linked for another memory layout",
+        )
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Noise written over memory."""
+
+    address: int
+    noise: NDArray[np.uint8] = field(repr=False)
+
+
+class _Counter:
+    """Counts pairs of blocks, by scope."""
+
+    def __init__(self, sizes: dict[int, int], entries: dict[int, str], trace: bool) -> None:
+        self.scopes = [Scope("")]
+        self.trace: list[int] = []
+        self._sizes = sizes
+        self._entries = entries
+        self._keep = trace
+        self._open: list[tuple[Scope, int]] = [(self.scopes[0], -1)]
+        self._last = lambda: 0
+
+    def make_block_hook(self, link_register: Callable[[], int]) -> Any:
+        """A callback as small as it can be: it runs for every block executed."""
+        sizes, order, marks = self._sizes, self.trace, set(self._entries)
+        keep = order.append if self._keep else None
+        pairs, previous = self.scopes[0].pairs, 0
+        self._last = lambda: previous
+
+        def hook(_: Any, address: int, size: int, __: Any) -> None:
+            nonlocal pairs, previous
+            if address in marks:
+                pairs = self._switch(address, marks, link_register)
+            pair = previous, address
+            try:
+                pairs[pair] += 1
+            except KeyError:
+                pairs[pair] = 1
+                sizes[address] = size
+            previous = address
+            if keep is not None:
+                keep(address)
+
+        return hook
+
+    def _switch(
+        self, address: int, marks: set[int], link_register: Callable[[], int]
+    ) -> dict[Pair, int]:
+        """Enters or leaves a scope; a jump back to a function's first block does neither."""
+        scope, leave = self._open[-1]
+        while address == leave:
+            self._open.pop()
+            scope, leave = self._open[-1]
+        name = self._entries.get(address)
+        if name is not None and name != scope.name:
+            scope = Scope(name)
+            self.scopes.append(scope)
+            self._open.append((scope, link_register() & ~1))
+            marks.add(self._open[-1][1])
+        return scope.pairs
+
+    def finish(self, stop: int) -> None:
+        """The last block went to where the caller waits."""
+        self._open[-1][0].pairs[self._last(), stop] = 1
+
+
+def _library() -> Any:
+    """The C library behind the binding, None where the binding has changed its inside."""
+    try:
+        from unicorn.unicorn_py3 import unicorn as binding
+    except ImportError:
+        return None
+    return getattr(binding, "uclib", None)
+
+
+def _import_unicorn() -> Any:
+    try:
+        import unicorn
+        import unicorn.arm_const
+    except ImportError:
+        raise MissingToolError(
+            "the emulator 'unicorn' is not installed",
+            where="virtual core",
+            hint="pip install 'mcu-budget[measure]'",
+        ) from None
+    return unicorn
