@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from budget.api.files import write_folder
-from budget.api.models import Model, prepare
+from budget.api.models import Model, precision_of, prepare
 from budget.codegen import EmitOptions
 from budget.codegen import emit as emit_files
 from budget.codegen.names import identifier
@@ -32,6 +34,7 @@ class Emission:
         manifest: the document NAME.json holds.
         folder: where the files are; None if they were not written.
         notes: assumptions made.
+        warnings: what makes the result unfit for use as it is.
     """
 
     model: Model
@@ -41,6 +44,7 @@ class Emission:
     manifest: Mapping[str, Any]
     folder: Path | None
     notes: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -54,6 +58,7 @@ class Emission:
             "files": {path: len(content) for path, content in self.files.items()},
             "manifest": dict(self.manifest),
             "notes": list(self.notes),
+            "warnings": list(self.warnings),
         }
 
 
@@ -116,14 +121,62 @@ def emit(
         Rounding(rounding),
         weights,  # type: ignore[arg-type]
     )
-    program = plan(prepared.graph, remove_constant_channels=remove_constant_channels)
-    files = emit_files(program, options)
+    graph, examples, warnings = _integers(prepared, data)
+    program = plan(graph, remove_constant_channels=remove_constant_channels)
+    files = emit_files(program, options, examples=examples)
     manifest = jsons.loads(files[f"{options.name}.json"])
     if folder is not None:
         write_folder(Path(folder), files)
     notes = (*prepared.notes, *program.notes)
     place = None if folder is None else Path(folder)
-    return Emission(prepared, program, options, files, manifest, place, notes)
+    return Emission(prepared, program, options, files, manifest, place, notes, warnings)
+
+
+def _integers(model: Model, data: Any) -> tuple[Graph, list[dict[str, Array]], tuple[str, ...]]:
+    """The graph at the precision to deploy, examples of its inputs, and what to warn of."""
+    held = precision_of(model.graph)
+    if model.precision == held:
+        if data is not None:
+            raise UsageError(
+                f"the model stays in {held}: nothing is quantised",
+                where="--data",
+                hint="representative data is for float models that become int8",
+            )
+        return model.graph, [], ()
+    if model.precision != "int8":
+        raise UsageError(
+            f"a float model cannot be quantised to {model.precision} yet",
+            where="--precision",
+            hint="int8 or float32",
+        )
+    from budget.api.data import load_samples
+    from budget.shrinking.quantize import quantize_int8, random_samples, require_samples
+
+    warnings: tuple[str, ...] = ()
+    if data is None:
+        samples = random_samples(model.graph)
+        warnings = (
+            "no representative data: the scales come from random inputs and the model will "
+            "likely be wrong on real ones; give some with --data",
+        )
+    else:
+        samples = load_samples(data, model.graph)
+        require_samples(model.graph, samples)
+    graph = quantize_int8(model.graph, samples)
+    return graph, [_stored(graph, sample) for sample in samples[:4]], warnings
+
+
+def _stored(graph: Graph, sample: Mapping[str, Array]) -> dict[str, Array]:
+    """An example as the quantised graph takes it."""
+    found: dict[str, Array] = {}
+    for name in graph.inputs:
+        quant = graph.type_of(name).quant
+        value = sample[name]
+        if quant is not None:
+            steps = np.rint(value / quant.scale[0]) + quant.zero_point[0]
+            value = np.clip(steps, -128, 127).astype(np.int8)
+        found[name] = value
+    return found
 
 
 def _stem(name: str) -> str:

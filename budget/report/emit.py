@@ -10,7 +10,7 @@ from rich.text import Text
 from budget import units
 from budget.api.emit import Emission
 from budget.report import text
-from budget.report.console import out_console, print_json, print_notes
+from budget.report.console import err_console, out_console, print_json, print_notes
 
 
 def report_emission(emission: Emission, *, json: bool = False) -> None:
@@ -20,6 +20,8 @@ def report_emission(emission: Emission, *, json: bool = False) -> None:
         return
     out_console().print(Group(_head(emission), _files(emission)))
     print_notes(emission.notes)
+    for warning in emission.warnings:
+        err_console().print(f"[bold yellow]WARNING:[/] {escape(warning)}", soft_wrap=True)
 
 
 def _head(emission: Emission) -> Group:
