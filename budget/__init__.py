@@ -16,6 +16,7 @@ _PUBLIC = {
     "summarize": "budget.api.summarize",
     "check": "budget.api.check",
     "compare": "budget.api.compare",
+    "harvest": "budget.api.harvest",
     "emit": "budget.api.emit",
 }
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from budget.cli import options
+from budget.cli.life import takes_life
+
+if TYPE_CHECKING:
+    from budget.scenario.schema import Scenario
 
 
 def register(app: typer.Typer) -> None:
@@ -19,16 +25,9 @@ _EXAMPLES = (
 )
 
 
+@takes_life
 def check(
-    model: options.ModelArgument,
-    device: options.DeviceOption,
-    runtime: options.RuntimeOption = None,
-    clock: options.ClockOption = None,
-    voltage: options.VoltageOption = None,
-    rate: options.RateOption = None,
-    deadline: options.DeadlineOption = None,
-    source: options.SourceOption = None,
-    area: options.AreaOption = None,
+    model: options.LifeModelArgument = None,
     precision: options.PrecisionOption = None,
     as_is: options.AsIsOption = False,
     inputs: options.InputsOption = None,
@@ -36,6 +35,8 @@ def check(
     input_shape: options.InputShapeOption = None,
     explain: options.ExplainOption = False,
     json: options.JsonOption = False,
+    *,
+    scenario: Scenario,
 ) -> None:
     """Decide whether MODEL runs on a device: every constraint, its margin, and what would help.
 
@@ -46,14 +47,7 @@ def check(
 
     result = run(
         model,
-        device=device,
-        runtime=runtime,
-        clock_hz=options.quantity("--clock", "frequency", clock),
-        voltage_v=options.quantity("--voltage", "voltage", voltage),
-        rate_hz=options.quantity("--rate", "rate", rate),
-        deadline_s=options.quantity("--deadline", "time", deadline),
-        source=source,
-        area_m2=options.quantity("--area", "area", area),
+        scenario=scenario,
         precision=precision,
         as_is=as_is,
         inputs=options.names(inputs),

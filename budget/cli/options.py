@@ -50,6 +50,14 @@ ModelArgument = Annotated[
         help="A .tflite, .pb, .pbtxt, .keras or .h5 file, a SavedModel folder, or zoo:NAME.",
     ),
 ]
+LifeModelArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL]",
+        help="A .tflite, .pb, .pbtxt, .keras or .h5 file, a SavedModel folder, or zoo:NAME; the "
+        "scenario's if not given.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 DeviceOption = Annotated[
     str, typer.Option("--device", "-d", help="A device's id ('budget devices') or a TOML file.")

@@ -97,6 +97,11 @@ class Cycle:
         return total((step.energy for step in self.steps), "J")
 
     @property
+    def duration(self) -> Quantity:
+        """Time of one cycle's steps one after the other, sensing included. [s]"""
+        return total((step.time for step in self.steps if step.time is not None), "s")
+
+    @property
     def cycle_j(self) -> Quantity:
         """Energy that one more cycle takes out of the storage, above sleeping through it. [J]"""
         above = at_least_zero(self.steps_j - self.sleep * self.busy)
@@ -145,8 +150,10 @@ class Cycle:
         chain = self.chain
         if chain.converter is not None and chain.converter.output_efficiency_ratio is not None:
             used = total((entry.energy for entry in entries), "J")
-            lost = used * ((1.0 - chain.output_ratio) / chain.output_ratio)
-            entries.append(Entry("conversion", chain.converter.id, lost.as_unit("J")))
+            lost = (used * ((1.0 - chain.output_ratio) / chain.output_ratio)).as_unit("J")
+            one = exact(1.0, "ratio")
+            shown = (used * headroom(one, chain.output_ratio) / chain.output_ratio).as_unit("J")
+            entries.append(Entry("conversion", chain.converter.id, lost, shown=shown))
         for name, owner, power in (
             ("converter", chain.converter, chain.quiescent_w),
             ("leakage", chain.storage, chain.leakage_w),

@@ -20,6 +20,8 @@ class Entry:
         energy: in one period, on average over many. [J]
         time: in one period; None where it runs beside the others or the profile has no time. [s]
         always: whether it goes on whatever the rate, so that slowing down does not save it.
+        shown: the same energy with an interval of its own, where the one that makes the sum
+            right (its dependences are those at the middle) would mislead on the entry alone.
     """
 
     name: str
@@ -27,6 +29,12 @@ class Entry:
     energy: Quantity
     time: Quantity | None = None
     always: bool = False
+    shown: Quantity | None = None
+
+    @property
+    def interval(self) -> Quantity:
+        """The energy as it should be shown. [J]"""
+        return self.energy if self.shown is None else self.shown
 
 
 @record
@@ -68,16 +76,14 @@ class Ledger:
     def to_json(self) -> dict[str, Any]:
         """The form that `--json` prints."""
         return {
-            "rate_hz": self.rate_hz
-            if np.ndim(self.rate_hz) == 0
-            else list(map(float, self.rate_hz)),  # type: ignore[arg-type]
+            "rate_hz": np.asarray(self.rate_hz).tolist(),
             "energy": self.energy.to_json(),
             "average": self.average.to_json(),
             "entries": [
                 {
                     "name": entry.name,
                     "detail": entry.detail,
-                    "energy": entry.energy.to_json(),
+                    "energy": entry.interval.to_json(),
                     "time": entry.time.to_json() if entry.time is not None else None,
                     "share_ratio": self.share_ratio(entry),
                 }

@@ -199,7 +199,7 @@ def cold_start(chain: Chain) -> tuple[ColdStart, ...]:
 
 
 def time_to_first_s(chain: Chain, cycle_j: Quantity) -> Quantity:
-    """Time from an empty storage to the end of the first cycle; infinite if it never comes. [s]
+    """Time from an empty storage until it holds one cycle; infinite if it never does. [s]
 
     The device draws nothing until the storage holds one cycle. A capacitor charges from 0 V:
     through the converter's cold start where it has one, then to the voltage from which one cycle
