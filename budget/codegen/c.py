@@ -20,7 +20,7 @@ C_TYPES = {
     DType.INT64: "int64_t",
     DType.FLOAT32: "float",
 }
-_PER_LINE = {"int8_t": 16, "uint8_t": 16, "int16_t": 12, "uint16_t": 12, "int32_t": 8, "int64_t": 4, "float": 6}
+_PER_LINE = {"int8_t": 16, "uint8_t": 16, "int16_t": 12, "uint16_t": 12, "int64_t": 4, "float": 6}
 _WIDTHS = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int64_t": 8}
 _SMALLEST = {"int32_t": "(-2147483647 - 1)", "int64_t": "(-9223372036854775807 - 1)"}
 

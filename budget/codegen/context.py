@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +11,10 @@ import numpy as np
 from budget.codegen.c import C_TYPES, Table, shape_text
 from budget.codegen.options import EmitOptions
 from budget.errors import InvalidGraphError, UnsupportedModelError
-from budget.graph import ABSENT, Array, TensorType
+from budget.graph import ABSENT, Array, DType, TensorType
 from budget.plan.program import Program, Step
+
+SUFFIXES = {DType.INT8: "s8", DType.INT16: "s16", DType.FLOAT32: "f32"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,25 @@ class StepContext:
         self.tables.append(Table(name, c_type, array, text))
         return name
 
-    def code(self, kernel: str, *statements: str) -> StepCode:
-        """The finished body: one kernel file, the statements, and all tables asked for."""
-        return StepCode((kernel,), statements, tuple(self.tables))
+    def code(self, kernel: str | Sequence[str], *statements: str) -> StepCode:
+        """The finished body: the kernel files, the statements, and all tables asked for."""
+        kernels = (kernel,) if isinstance(kernel, str) else tuple(kernel)
+        return StepCode(kernels, statements, tuple(self.tables))
+
+    def call(self, kernel: str, function: str, *arguments: object) -> StepCode:
+        """A body that is one call: C expressions and numbers in the order of the parameters."""
+        return self.code(kernel, f"{function}({', '.join(map(str, arguments))});")
+
+    def suffix(self, *allowed: DType) -> str:
+        """``s8``, ``s16`` or ``f32``, after the first operand's element type.
+
+        Raises:
+            UnsupportedModelError: the type is none of those allowed (all three by default).
+        """
+        dtype = self.type(0).dtype
+        if dtype not in (allowed or SUFFIXES):
+            raise self.refuse(f"{dtype.value} cannot be emitted here")
+        return SUFFIXES[dtype]
 
     def refuse(self, why: str) -> UnsupportedModelError:
         """The error for a step that cannot be written; all of a model's are collected."""

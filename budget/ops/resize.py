@@ -54,7 +54,7 @@ class ResizeNearest(Operator):
         """Source: tensorflow/lite/kernels/internal/reference/resize_nearest_neighbor.h."""
         x = np.asarray(inputs[0])
         rows, columns = (
-            _nearest(attributes, x.shape[axis], size)
+            nearest(attributes, x.shape[axis], size)
             for axis, size in zip((1, 2), attributes.size, strict=True)
         )
         return (np.ascontiguousarray(x[:, rows][:, :, columns]),)
@@ -90,8 +90,8 @@ class ResizeBilinear(ResizeNearest):
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Source: tensorflow/lite/kernels/internal/reference/resize_bilinear.h."""
         x = np.asarray(inputs[0])
-        y0, y1, dy = _between(attributes, x.shape[1], attributes.size[0])
-        x0, x1, dx = _between(attributes, x.shape[2], attributes.size[1])
+        y0, y1, dy = between(attributes, x.shape[1], attributes.size[0])
+        x0, x1, dx = between(attributes, x.shape[2], attributes.size[1])
         dy, dx = dy[:, None, None], dx[:, None]
         top, bottom = x[:, y0], x[:, y1]
         one = np.float32(1)
@@ -112,8 +112,8 @@ class ResizeBilinear(ResizeNearest):
         resize_bilinear.h.
         """
         x = np.asarray(inputs[0]).astype(np.int64)
-        y0, y1, dy = _between10(attributes, x.shape[1], attributes.size[0])
-        x0, x1, dx = _between10(attributes, x.shape[2], attributes.size[1])
+        y0, y1, dy = between10(attributes, x.shape[1], attributes.size[0])
+        x0, x1, dx = between10(attributes, x.shape[2], attributes.size[1])
         dy, dx = dy[:, None, None], dx[:, None]
         top, bottom = x[:, y0], x[:, y1]
         total = (
@@ -133,14 +133,16 @@ def _scale(attributes: ResizeAttributes, extent: int, size: int) -> np.float32:
     return np.float32(extent) / np.float32(size)
 
 
-def _nearest(attributes: ResizeAttributes, extent: int, size: int) -> Int64s:
+def nearest(attributes: ResizeAttributes, extent: int, size: int) -> Int64s:
+    """Along one dimension, the input index that each output index takes."""
     offset = np.float32(0.5 if attributes.half_pixel_centers else 0)
     places = (np.arange(size).astype(np.float32) + offset) * _scale(attributes, extent, size)
     nearest = round_away(places) if attributes.align_corners else np.floor(places)
     return np.clip(nearest.astype(np.int64), 0, extent - 1)
 
 
-def _between(attributes: ResizeAttributes, extent: int, size: int) -> tuple[Int64s, Int64s, Any]:
+def between(attributes: ResizeAttributes, extent: int, size: int) -> tuple[Int64s, Int64s, Any]:
+    """Along one dimension, the indices around each output's place, and how far behind the first."""
     scale = _scale(attributes, extent, size)
     places = np.arange(size).astype(np.float32)
     if attributes.half_pixel_centers:
@@ -152,9 +154,10 @@ def _between(attributes: ResizeAttributes, extent: int, size: int) -> tuple[Int6
     return below, above, places - below.astype(np.float32)
 
 
-def _between10(
+def between10(
     attributes: ResizeAttributes, extent: int, size: int
 ) -> tuple[Int64s, Int64s, Int64s]:
+    """The same for integers; the distance is in 1024ths."""
     if attributes.align_corners and size > 1:
         scale = (1024 * (extent - 1) + (size - 1) // 2) // (size - 1)
     else:

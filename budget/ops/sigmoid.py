@@ -146,18 +146,25 @@ class _SigmoidTable:
 SIGMOID_TABLE = _SigmoidTable()
 
 
-def _to_table_units(x: Array, scale: float) -> Int64s:
-    """Arguments in units of 1 / 12288, as SigmoidPrepare and TanhPrepare set them up."""
-    raw = x.astype(np.int64)
+def table_units(scale: float) -> tuple[int, int]:
+    """Multiplier and right shift that bring 16-bit arguments to units of 1 / 12288.
+
+    Source: SigmoidPrepare and TanhPrepare in tensorflow/lite/kernels/activations.cc.
+    """
     shift = round(math.log2(scale))
     if scale == 2.0**shift and shift + 12 >= 0:
-        return raw * (3 << (shift + 12))
-    multiplier, left = scale * 4096 * 3, 0
-    while multiplier <= 32767 / 2 and left <= 30:
-        left += 1
+        return 3 << (shift + 12), 0
+    multiplier, right = scale * 4096 * 3, 0
+    while multiplier <= 32767 / 2 and right <= 30:
+        right += 1
         multiplier *= 2
-    rounding = 1 << (left - 1) if left > 0 else 0
-    return np.asarray((raw * int(multiplier) + rounding) >> left)
+    return int(multiplier), right
+
+
+def _to_table_units(x: Array, scale: float) -> Int64s:
+    multiplier, right = table_units(scale)
+    rounding = 1 << (right - 1) if right > 0 else 0
+    return np.asarray((x.astype(np.int64) * multiplier + rounding) >> right)
 
 
 def _to_q4(x: Array, x_type: TensorType) -> tuple[Int64s, Int64s, int]:

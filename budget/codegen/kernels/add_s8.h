@@ -1,14 +1,16 @@
 #include "fixed_point.h"
-/* a + b (or a - b): both brought to twice the larger scale, summed, rescaled; all round twice. */
+/* a + b (or a - b, sign -1): both are brought to twice the larger scale with `left` more bits,
+ * summed and rescaled; all round twice. A step of 0 repeats one element of a or b. */
 static inline void add_s8(
-    const int8_t *a, const int8_t *b, int8_t *y, int32_t count, int32_t sign, int32_t zero_a,
-    int32_t q_a, int32_t shift_a, int32_t zero_b, int32_t q_b, int32_t shift_b, int32_t zero_out,
-    int32_t q_out, int32_t shift_out, int32_t low, int32_t high)
+    const int8_t *a, const int8_t *b, int8_t *y, int32_t count, int32_t step_a, int32_t step_b,
+    int32_t sign, int32_t left, int32_t zero_a, int32_t q_a, int32_t shift_a, int32_t zero_b,
+    int32_t q_b, int32_t shift_b, int32_t zero_out, int32_t q_out, int32_t shift_out, int32_t low,
+    int32_t high)
 {
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t left = requantize_twice((a[i] - zero_a) * (1 << 20), q_a, shift_a);
-        const int32_t right = requantize_twice((b[i] - zero_b) * (1 << 20), q_b, shift_b);
-        const int32_t sum = requantize_twice(left + sign * right, q_out, shift_out) + zero_out;
+    for (int32_t i = 0; i < count; i++, a += step_a, b += step_b) {
+        const int32_t first = requantize_twice((*a - zero_a) * (INT32_C(1) << left), q_a, shift_a);
+        const int32_t second = requantize_twice((*b - zero_b) * (INT32_C(1) << left), q_b, shift_b);
+        const int32_t sum = requantize_twice(first + sign * second, q_out, shift_out) + zero_out;
         y[i] = (int8_t)clamp_i32(sum, low, high);
     }
 }

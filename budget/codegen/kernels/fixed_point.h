@@ -36,6 +36,19 @@ static inline int32_t requantize_once(int32_t x, int32_t q, int32_t shift)
     return (int32_t)(((int64_t)x * q + rounding) >> total);
 }
 
+/* Rounds a 64-bit product once, ties upwards: x * q / 2^total with 0 < total < 63. */
+static inline int32_t requantize_wide(int64_t x, int32_t q, int32_t total)
+{
+    const uint64_t product = (uint64_t)x * (uint64_t)(int64_t)q;
+    return (int32_t)((int64_t)(product + ((uint64_t)1 << (total - 1))) >> total);
+}
+
+/* A 64-bit sum, by `requantize_wide` or, where its bias has 32 bits, as a 32-bit sum. */
+static inline int32_t requantize_sum(int64_t x, int32_t q, int32_t shift, int32_t is_wide)
+{
+    return is_wide ? requantize_wide(x, q, shift) : requantize_twice((int32_t)x, q, shift);
+}
+
 static inline int32_t clamp_i32(int32_t x, int32_t low, int32_t high)
 {
     return x < low ? low : (x > high ? high : x);

@@ -21,7 +21,7 @@ static inline int32_t saturating_shift_left(int32_t x, int32_t exponent)
 static inline int32_t exp_near_zero(int32_t a)
 {
     const int32_t at_centre = 1895147668;
-    const int32_t x = a + (1 << 28);
+    const int32_t x = a + (INT32_C(1) << 28);
     const int32_t x2 = multiply_q0(x, x);
     const int32_t x3 = multiply_q0(x2, x);
     const int32_t x4 = multiply_q0(x2, x2);
@@ -35,12 +35,12 @@ static inline int32_t exp_of_negative_q5(int32_t a)
     static const int32_t powers[7] = {
         1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242,
     };
-    const int32_t quarter = 1 << 24;
+    const int32_t quarter = INT32_C(1) << 24;
     const int32_t rest = (a & (quarter - 1)) - quarter;
     int32_t result = exp_near_zero(saturating_shift_left(rest, 5));
     const int32_t bits = rest - a;
     for (int32_t k = 0; k < 7; k++) {
-        if (bits & (1 << (24 + k))) {
+        if (bits & (INT32_C(1) << (24 + k))) {
             result = multiply_q0(result, powers[k]);
         }
     }
@@ -60,7 +60,7 @@ static inline int32_t one_over_one_plus(int32_t a)
     const int32_t half_denominator = half_sum(a, INT32_MAX);
     int32_t x = 1515870810 + multiply_q0(half_denominator, -1010580540);
     for (int32_t k = 0; k < 3; k++) {
-        const int32_t error = (1 << 29) - multiply_q0(half_denominator, x);
+        const int32_t error = (INT32_C(1) << 29) - multiply_q0(half_denominator, x);
         x += saturating_shift_left(multiply_q0(x, error), 2);
     }
     return saturating_shift_left(x, 1);
@@ -70,9 +70,43 @@ static inline int32_t one_over_one_plus(int32_t a)
 static inline int32_t leading_zeros(int32_t x)
 {
     int32_t count = 0;
-    while (x < (1 << 30)) {
+    while (x < (INT32_C(1) << 30)) {
         x = (int32_t)((uint32_t)x << 1);
         count++;
     }
     return count + 1;
+}
+
+/* How far x can be shifted to the left in 32 bits. */
+static inline int32_t sign_bits(int32_t x)
+{
+    const int32_t magnitude = x < 0 ? ~x : x;
+    return magnitude == 0 ? 31 : leading_zeros(magnitude) - 1;
+}
+
+/* 1 / sqrt(x) as q * 2^(shift - 31), by five steps of Newton; 0 counts as 1. */
+static inline int32_t inverse_square_root(int32_t x, int32_t *shift)
+{
+    int32_t right = 11;
+    if (x <= 1) {
+        *shift = 0;
+        return INT32_MAX;
+    }
+    while (x >= INT32_C(1) << 29) {
+        x /= 4;
+        right++;
+    }
+    const int32_t pairs = (leading_zeros(x) - 1) / 2 - 1;
+    right -= pairs;
+    const int32_t half = rounding_shift_right((int32_t)((uint32_t)x << (2 * pairs)) >> 1, 1);
+    int32_t root = INT32_C(1) << 28;
+    for (int32_t k = 0; k < 5; k++) {
+        const int32_t square = multiply_q0(root, root);
+        const int32_t cube = saturating_shift_left(multiply_q0(square, root), 6);
+        const int32_t change = multiply_q0(INT32_C(3) << 27, root) - multiply_q0(half, cube);
+        root = saturating_shift_left(change, 3);
+    }
+    const int32_t q = multiply_q0(root, 1518500250);
+    *shift = right > 0 ? -right : 0;
+    return right < 0 ? (int32_t)((uint32_t)q << -right) : q;
 }

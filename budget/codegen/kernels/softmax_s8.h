@@ -2,7 +2,8 @@
 /* Softmax of each row, int8 in and out; differences below `least` count as zero. The exponentials
  * are computed twice, which costs less than keeping them. */
 static inline void softmax_s8(
-    const int8_t *x, int8_t *y, int32_t rows, int32_t depth, int32_t q, int32_t shift, int32_t least)
+    const int8_t *x, int8_t *y, int32_t rows, int32_t depth, int32_t q, int32_t shift,
+    int32_t least)
 {
     for (int32_t row = 0; row < rows; row++, x += depth, y += depth) {
         int32_t largest = x[0];

@@ -4,63 +4,54 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from budget.codegen.context import StepCode, StepContext, per_tensor
-from budget.graph import DType
-from budget.ops.fixed_point import activation_bounds, quantize_multipliers
+from budget.codegen.context import StepCode, StepContext
+from budget.codegen.steps.linear import ending, parameters
+from budget.ops.windows import slides, taps_on_padding
 
 
 def write_conv_2d(context: StepContext) -> StepCode:
     """Dense and grouped convolutions."""
     x, w, y = context.type(0), context.type(1), context.output_type()
-    batch, in_h, in_w, in_c = x.shape
-    _, out_h, out_w, out_c = y.shape
-    attributes = context.attributes
-    shape = [batch, in_h, in_w, in_c, out_h, out_w, out_c, *w.shape[1:3], in_c // w.shape[3]]
-    arguments = [*_quantized(context, out_c), *shape, *_window(attributes), *_bounds(context)]
-    return _call(context, "conv_2d", arguments)
+    fold = _fits(context)
+    return _call(
+        context,
+        parameters(context, y.shape[3], channel_axis=0, fold=fold),
+        [*x.shape, *y.shape[1:], *w.shape[1:3], x.shape[3] // w.shape[3]],
+        _window(context.attributes),
+        ending(context, fold=fold),
+    )
 
 
 def write_depthwise_conv_2d(context: StepContext) -> StepCode:
     """Depthwise convolutions."""
     x, w, y = context.type(0), context.type(1), context.output_type()
-    batch, in_h, in_w, in_c = x.shape
-    _, out_h, out_w, out_c = y.shape
-    shape = [batch, in_h, in_w, in_c, out_h, out_w, out_c // in_c, *w.shape[1:3]]
-    arguments = [
-        *_quantized(context, out_c),
-        *shape,
-        *_window(context.attributes),
-        *_bounds(context),
-    ]
-    return _call(context, "depthwise_conv_2d", arguments)
+    fold = _fits(context)
+    return _call(
+        context,
+        parameters(context, y.shape[3], channel_axis=3, fold=fold),
+        [*x.shape, *y.shape[1:3], y.shape[3] // x.shape[3], *w.shape[1:3]],
+        _window(context.attributes),
+        ending(context, fold=fold),
+    )
 
 
-def _call(context: StepContext, kernel: str, arguments: list[Any]) -> StepCode:
-    name = f"{kernel}_s8"
-    text = ", ".join(map(str, [context.operand(0), "y0", *arguments]))
-    return context.code(f"{name}.h", f"{name}({text});")
-
-
-def _quantized(context: StepContext, channels: int) -> list[str]:
-    """Weights, bias, multipliers and shifts as tables; one multiplier for each channel."""
+def write_transpose_conv_2d(context: StepContext) -> StepCode:
+    """Transposed convolutions; outputs at the border gather fewer taps, so nothing folds."""
     x, w, y = context.type(0), context.type(1), context.output_type()
-    if x.dtype is not DType.INT8:
-        raise context.refuse(f"{x.dtype.value} activations cannot be emitted")
-    if w.quant is None:
-        raise context.refuse("its weights are not quantised")
-    in_scale, _ = per_tensor(x)
-    out_scale, _ = per_tensor(y)
-    real = in_scale * w.quant.scale.astype(np.float64) / out_scale
-    q, shift = quantize_multipliers(np.broadcast_to(real, (channels,)))
-    bias = context.constant(2) if context.has(2) else np.zeros(channels, np.int32)
-    return [
-        context.table("weights", "int8_t", context.constant(1), "weights"),
-        context.table("bias", "int32_t", bias, "bias"),
-        context.table("multiplier", "int32_t", q, "multipliers"),
-        context.table("shift", "int8_t", shift, "their shifts"),
-    ]
+    attributes = context.attributes
+    return _call(
+        context,
+        parameters(context, y.shape[3], channel_axis=0, fold=False),
+        [*x.shape, *y.shape[1:], *w.shape[1:3]],
+        [*attributes.stride, attributes.padding.top, attributes.padding.left],
+        ending(context, fold=False),
+    )
+
+
+def _call(context: StepContext, *arguments: list[Any]) -> StepCode:
+    name = f"{context.step.node.op}_{context.suffix()}"
+    flat = [argument for group in arguments for argument in group]
+    return context.call(f"{name}.h", name, context.operand(0), "y0", *flat)
 
 
 def _window(attributes: Any) -> list[int]:
@@ -68,8 +59,14 @@ def _window(attributes: Any) -> list[int]:
     return [*attributes.stride, *attributes.dilation, padding.top, padding.left]
 
 
-def _bounds(context: StepContext) -> list[int]:
-    _, zero_in = per_tensor(context.type(0))
-    _, zero_out = per_tensor(context.output_type())
-    low, high = activation_bounds(context.attributes.activation, context.output_type())
-    return [zero_in, zero_out, low, high]
+def _fits(context: StepContext) -> bool:
+    """Whether no tap of any window falls outside the image."""
+    attributes, kernel = context.attributes, context.type(1).shape[1:3]
+    both = slides(
+        context.type(0).shape,
+        (kernel[0], kernel[1]),
+        attributes.stride,
+        attributes.padding,
+        attributes.dilation,
+    )
+    return not any(taps_on_padding(slide).any() for slide in both)

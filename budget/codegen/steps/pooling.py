@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from budget.codegen.context import StepCode, StepContext
+from budget.codegen.steps.linear import bounds
 from budget.graph import DType
-from budget.ops.fixed_point import activation_bounds
 
 
 def write_pool(context: StepContext) -> StepCode:
-    """Average and maximum over windows, int8."""
-    x, y = context.type(0), context.output_type()
-    if x.dtype is not DType.INT8:
-        raise context.refuse(f"{x.dtype.value} activations cannot be emitted")
-    attributes = context.attributes
-    low, high = activation_bounds(attributes.activation, y)
+    """Average, maximum or root of mean squares over windows."""
+    op, attributes = context.step.node.op, context.attributes
+    is_real_only = op == "l2_pool_2d"
+    suffix = context.suffix(DType.FLOAT32) if is_real_only else context.suffix()
     padding = attributes.padding
-    numbers = [
-        *x.shape,
-        *y.shape[1:3],
+    return context.call(
+        f"pool_{suffix}.h",
+        f"{op}_{suffix}",
+        context.operand(0),
+        "y0",
+        *context.type(0).shape,
+        *context.output_type().shape[1:3],
         *attributes.filter,
         *attributes.stride,
         padding.top,
         padding.left,
-        low,
-        high,
-    ]
-    text = ", ".join(map(str, [context.operand(0), "y0", *numbers]))
-    return context.code("pool_s8.h", f"{context.step.node.op}_s8({text});")
+        *bounds(context),
+    )
