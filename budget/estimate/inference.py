@@ -167,7 +167,10 @@ def operator_kind(step: Step, program: Program) -> str:
 
 
 def live_bytes_by_step(program: Program) -> list[int]:
-    """RAM alive during each step: buffers written before or in it and read in it or later."""
+    """RAM alive during each step: buffers written before or in it and read in it or later.
+
+    Bytes that an output shares with the input it replaces count once.
+    """
     count = len(program.steps)
     change = [0] * (count + 2)
     for buffer in program.buffers.values():
@@ -178,7 +181,7 @@ def live_bytes_by_step(program: Program) -> list[int]:
     live, result = 0, []
     for index in range(count):
         live += change[index]
-        result.append(live)
+        result.append(live - program.steps[index].overlaid_bytes)
     return result
 
 

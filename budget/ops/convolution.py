@@ -24,6 +24,7 @@ from budget.ops.operator import (
     QuantizedCall,
     traffic_bytes,
 )
+from budget.ops.reach import window_reach_bytes
 from budget.ops.requantize import (
     has_operand,
     operand,
@@ -107,6 +108,23 @@ class _Convolution(Operator):
             write_bytes=traffic_bytes(outputs),
         )
 
+    @abstractmethod
+    def channel_reach(self, x: TensorType, weights: TensorType) -> tuple[tuple[int, int], ...]:
+        """(Input channel, last output channel that reads it) for the first and last group."""
+
+    def reach_bytes(
+        self,
+        attributes: Any,
+        inputs: Sequence[TensorType | None],
+        outputs: Sequence[TensorType],
+        lookahead: int = 0,
+    ) -> int | None:
+        """Output pixels are computed row by row, all channels of one before the next."""
+        x, weights = operand_type(inputs, 0), operand_type(inputs, 1)
+        rows, columns = _slides(attributes, x.shape, weights.shape)
+        channels = self.channel_reach(x, weights)
+        return window_reach_bytes(rows, columns, x, outputs[0], channels, lookahead)
+
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Sums of products in float32."""
         x, weights = operand(inputs, 0), operand(inputs, 1)
@@ -154,6 +172,12 @@ class Conv2D(_Convolution):
                 f"{out} filters of depth {depth} do not divide {x.shape[3]} channels into groups"
             )
         return out
+
+    def channel_reach(self, x: TensorType, weights: TensorType) -> tuple[tuple[int, int], ...]:
+        """A group's first input channel, and its last filter."""
+        out, depth = weights.shape[0], weights.shape[3]
+        filters = out * depth // x.shape[3]
+        return (0, filters - 1), (x.shape[3] - depth, out - 1)
 
     def taps_per_output(self, weights: TensorType) -> int:
         """The depth of a filter."""
@@ -257,6 +281,11 @@ class DepthwiseConv2D(_Convolution):
                 f"depthwise weights of shape {weights.shape} do not match {x.shape[3]} channels"
             )
         return weights.shape[3]
+
+    def channel_reach(self, x: TensorType, weights: TensorType) -> tuple[tuple[int, int], ...]:
+        """A channel, and the last of its multiples."""
+        out = weights.shape[3]
+        return (0, out // x.shape[3] - 1), (x.shape[3] - 1, out - 1)
 
     def taps_per_output(self, weights: TensorType) -> int:
         """One channel."""

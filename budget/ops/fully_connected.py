@@ -22,6 +22,7 @@ from budget.ops.operator import (
     Rounding,
     traffic_bytes,
 )
+from budget.ops.reach import rows_reach_bytes
 from budget.ops.requantize import (
     Scaling,
     has_operand,
@@ -86,6 +87,17 @@ class FullyConnected(Operator):
             read_bytes=traffic_bytes(inputs),
             write_bytes=traffic_bytes(outputs),
         )
+
+    def reach_bytes(
+        self,
+        attributes: Any,
+        inputs: Sequence[TensorType | None],
+        outputs: Sequence[TensorType],
+        lookahead: int = 0,
+    ) -> int | None:
+        """Every output of a row reads the whole row."""
+        x, weights = operand_type(inputs, 0), operand_type(inputs, 1)
+        return rows_reach_bytes(x.element_count // weights.shape[1], x, outputs[0], lookahead)
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """A matrix product in float32."""

@@ -181,6 +181,29 @@ class Operator:
         """Meaning on quantised integers, bit-exact with TFLite's reference kernels."""
         raise NotImplementedError
 
+    def reach_bytes(
+        self,
+        attributes: Any,
+        inputs: Sequence[TensorType | None],
+        outputs: Sequence[TensorType],
+        lookahead: int = 0,
+    ) -> int | None:
+        """Bytes by which output 0 must start below input 0 to be written over it.
+
+        For kernels that compute the output's elements in memory order, each with all its channels
+        before the next pixel or row (budget.ops.reach).
+
+        Args:
+            attributes: of the node.
+            inputs: types.
+            outputs: types.
+            lookahead: pixels or rows behind the current one that a kernel may have written.
+
+        Returns:
+            At least 0; None if the output must not lie over the input.
+        """
+        return None
+
     def cases(self) -> Iterator[Case]:
         """Uses that cover every attribute value, odd sizes, borders and batch above 1."""
         return iter(())

@@ -23,6 +23,7 @@ from budget.ops.operator import (
     QuantizedCall,
     traffic_bytes,
 )
+from budget.ops.reach import window_reach_bytes
 from budget.ops.requantize import operand, operand_type
 from budget.ops.windows import Slide, pad, slides, windows
 
@@ -75,6 +76,19 @@ class _Pool(Operator):
             read_bytes=traffic_bytes(inputs),
             write_bytes=traffic_bytes(outputs),
         )
+
+    def reach_bytes(
+        self,
+        attributes: Any,
+        inputs: Sequence[TensorType | None],
+        outputs: Sequence[TensorType],
+        lookahead: int = 0,
+    ) -> int | None:
+        """Output pixels are computed row by row, all channels of one before the next."""
+        x = operand_type(inputs, 0)
+        rows, columns = _slides(attributes, x.shape)
+        channels = ((0, 0), (x.shape[3] - 1, x.shape[3] - 1))
+        return window_reach_bytes(rows, columns, x, outputs[0], channels, lookahead)
 
     def cases(self) -> Iterator[Case]:
         """Every activation, stride, uneven padding, whole image, batch above 1."""

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from budget.errors import InvalidGraphError
 from budget.ops import registry
+from budget.plan.accesses import destroys_input
+from budget.plan.overlays import LOOKAHEAD
 from budget.plan.program import Buffer, Program, Role, Step
 
 Piece = tuple[int, int, str]
@@ -59,11 +61,24 @@ def _buffer_problems(program: Program) -> Iterator[str]:
 
 
 def _overlap_problems(program: Program) -> Iterator[str]:
-    """Sweeps over time with the live buffers sorted by offset: only neighbours can collide."""
+    """Sweeps over time with the live buffers sorted by offset: only neighbours can collide.
+
+    An input that dies under the output of its step ends a moment earlier here; what that step
+    does to it, byte by byte, is for `_Playback` to judge.
+    """
     buffers = [buffer for buffer in program.buffers.values() if buffer.size_bytes]
+    overlaid = {step.index for step in program.steps if step.overlaid_bytes}
+    under = {
+        program.locations[step.node.inputs[0]].buffer
+        for step in program.steps
+        if step.index in overlaid and step.node.inputs[0] in program.locations
+    }
     # at equal times an end comes before a start; a buffer that ends at t still blocks t
     events = [(2 * buffer.first_step, 1, index) for index, buffer in enumerate(buffers)]
-    events += [(2 * buffer.last_step + 1, 0, index) for index, buffer in enumerate(buffers)]
+    events += [
+        (2 * buffer.last_step + (not _is_under(buffer, under, overlaid)), 0, index)
+        for index, buffer in enumerate(buffers)
+    ]
     live: list[tuple[int, int]] = []
     for _, is_start, index in sorted(events):
         buffer = buffers[index]
@@ -78,6 +93,11 @@ def _overlap_problems(program: Program) -> Iterator[str]:
             if _share_bytes(buffer, buffers[other]):
                 yield f"buffers {buffer.name!r} and {buffers[other].name!r} overlap"
         insort(live, key)
+
+
+def _is_under(buffer: Buffer, under: set[str], overlaid: set[int]) -> bool:
+    is_born_earlier = buffer.first_step < buffer.last_step
+    return buffer.name in under and buffer.last_step in overlaid and is_born_earlier
 
 
 def _share_bytes(one: Buffer, other: Buffer) -> bool:
@@ -184,7 +204,12 @@ class _Playback:
             allowed = index in registry.get(step.node.op).overwrites and position == 0
             same = (start, end) == (out_start, out_end)
             shapes = self.program.types[name].shape == self.program.types[out].shape
-            if not (allowed and same and shapes):
+            if allowed and same and shapes:
+                continue
+            lookahead = LOOKAHEAD.get((step.kernel, step.variant))
+            if lookahead is None or index or position:
+                return out
+            if destroys_input(step.node, self.program.types, start, out_start, lookahead):
                 return out
         return None
 

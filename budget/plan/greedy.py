@@ -5,15 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
-from budget.plan.spans import Span
+from budget.plan.spans import Overlays, Span
 
 
 def place_in_order(
     spans: Sequence[Span],
     order: Iterable[int],
     neighbours: Sequence[Sequence[int]],
+    overlays: Overlays | None = None,
 ) -> list[int]:
     """Gives each span in turn the lowest offset that is free during its whole life."""
+    if overlays:
+        return _place_with_overlays(spans, order, neighbours, overlays)
     offsets = [-1] * len(spans)
     for index in order:
         size = spans[index].size_bytes
@@ -27,6 +30,39 @@ def place_in_order(
             if at + size <= start:
                 break
             at = max(at, stop)
+        offsets[index] = at
+    return offsets
+
+
+def _place_with_overlays(
+    spans: Sequence[Span],
+    order: Iterable[int],
+    neighbours: Sequence[Sequence[int]],
+    overlays: Overlays,
+) -> list[int]:
+    """Likewise; each span that is placed forbids a run of offsets to the others."""
+    offsets = [-1] * len(spans)
+    for index in order:
+        size = spans[index].size_bytes
+        forbidden = []
+        for other in neighbours[index]:
+            start = offsets[other]
+            if start < 0:
+                continue
+            low, high = start - size, start + spans[other].size_bytes
+            as_output = overlays.get((other, index))
+            if as_output is not None:
+                low = max(low, start - as_output)
+            as_input = overlays.get((index, other))
+            if as_input is not None:
+                high = min(high, start + as_input)
+            if low < high:
+                forbidden.append((low, high))
+        at = 0
+        for low, high in sorted(forbidden):
+            if at <= low:
+                break
+            at = max(at, high)
         offsets[index] = at
     return offsets
 
@@ -46,6 +82,7 @@ def greedy_orders(spans: Sequence[Span]) -> Iterator[list[int]]:
     yield sorted(indices, key=lambda i: (-lengths[i], -spans[i].size_bytes, i))
     yield sorted(indices, key=lambda i: (spans[i].first_step, -lengths[i], i))
     yield sorted(indices, key=lambda i: (-spans[i].last_step, -lengths[i], i))
+    yield sorted(indices, key=lambda i: (-spans[i].first_step, -lengths[i], i))
 
 
 def _order_by_breadth(spans: Sequence[Span]) -> list[int]:

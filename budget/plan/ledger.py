@@ -32,10 +32,10 @@ class Ledger:
                 after += item.size_bytes
             if waiting[index] == 1 and not item.to_end:
                 after -= item.size_bytes
-        for source, out in model.overwritable[node]:
+        for source, out, saved_bytes in model.savings[node]:
             dies = waiting[source] == 1 and not model.items[source].to_end
             if dies and not alive[out]:
-                during -= model.items[out].size_bytes
+                during -= saved_bytes
                 break
         return during + model.scratch_bytes[node], after
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
+from budget.plan.overlays import overlay_distance_bytes
 from budget.plan.program import Role
-from budget.plan.spans import align
+from budget.plan.spans import align, overlay_saving_bytes
 
 
 @dataclass(slots=True)
@@ -43,6 +44,9 @@ class MemoryModel:
         touched: per node, items it reads or writes, each once.
         overwritable: per node, (input item, output item) pairs: the output may take the input's
             bytes if those die with this node.
+        overlays: per node, (input item, output item, distance): the output may start that many
+            bytes below the input, or more, and reach into it, if the input dies with this node.
+        savings: per node, (input item, output item, bytes) that either of these saves.
         scratch_bytes: per node, RAM needed only while it runs.
         successors: per node, nodes that must run later, each once.
         predecessor_counts: per node, how many nodes must run before it.
@@ -54,6 +58,8 @@ class MemoryModel:
     item_of: dict[str, int]
     touched: list[list[int]]
     overwritable: list[list[tuple[int, int]]]
+    overlays: list[list[tuple[int, int, int]]]
+    savings: list[list[tuple[int, int, int]]]
     scratch_bytes: list[int]
     successors: list[list[int]]
     predecessor_counts: list[int]
@@ -68,6 +74,7 @@ def build_memory_model(
     *,
     share_views: bool = True,
     overwrite: bool = True,
+    overlay: bool = False,
 ) -> MemoryModel:
     """The memory model of a canonical graph.
 
@@ -78,6 +85,7 @@ def build_memory_model(
         alignment_bytes: of every offset, and so of every size.
         share_views: reshapes and the like cost neither bytes nor time.
         overwrite: element-wise outputs may lie on inputs that die.
+        overlay: outputs of kernels that keep to an order may reach into inputs that die.
     """
     items: list[Item] = []
     item_of: dict[str, int] = {}
@@ -117,9 +125,16 @@ def build_memory_model(
         _overwritable(node, types, item_of, items) if overwrite and not is_view else []
         for node, is_view in zip(graph.nodes, views)
     ]
+    overlays = [
+        _overlays(node, graph, types, item_of, items, alignment_bytes)
+        if overlay and not is_view and not pairs
+        else []
+        for node, is_view, pairs in zip(graph.nodes, views, overwritable)
+    ]
     successors, counts = _edges(graph)
     return MemoryModel(
-        graph.nodes, items, item_of, touched, overwritable,
+        graph.nodes, items, item_of, touched, overwritable, overlays,
+        [_savings(items, *pairs) for pairs in zip(overwritable, overlays)],
         [align(size, alignment_bytes) for size in scratch_bytes],
         successors, counts, views,
     )  # fmt: skip
@@ -179,6 +194,38 @@ def _overwritable(
         if whole and item != out_item and fitting.issuperset(aliases):
             pairs.append((item, out_item))
     return pairs
+
+
+def _overlays(
+    node: Node,
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    item_of: Mapping[str, int],
+    items: Sequence[Item],
+    alignment_bytes: int,
+) -> list[tuple[int, int, int]]:
+    """The pair of input 0 and output 0, if laying one over the other saves anything."""
+    if not node.inputs or not node.outputs:
+        return []
+    source, out = item_of.get(node.inputs[0]), item_of.get(node.outputs[0])
+    if source is None or out is None or source == out or items[out].from_start:
+        return []
+    distance = overlay_distance_bytes(node, graph, types, alignment_bytes)
+    if distance is None or distance >= items[out].size_bytes:
+        return []
+    return [(source, out, distance)]
+
+
+def _savings(
+    items: Sequence[Item],
+    overwritable: Sequence[tuple[int, int]],
+    overlays: Sequence[tuple[int, int, int]],
+) -> list[tuple[int, int, int]]:
+    whole = [(source, out, items[out].size_bytes) for source, out in overwritable]
+    return whole + [
+        (source, out, overlay_saving_bytes(items[source].size_bytes, items[out].size_bytes, far))
+        for source, out, far in overlays
+    ]
 
 
 def _same_layout(types: Mapping[str, TensorType], name: str, out: str) -> bool:

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 
 from budget.plan.greedy import order_by_size, place_in_order
-from budget.plan.spans import Span, arena_bytes
+from budget.plan.spans import Overlays, Span, arena_bytes
 
 
 def search_offsets(
@@ -125,6 +125,7 @@ def climb_offsets(
     neighbours: Sequence[Sequence[int]],
     offer: Callable[[list[int]], bool],
     rounds: int,
+    overlays: Overlays | None = None,
 ) -> None:
     """Swaps buffers in the order of placement while the arena does not grow.
 
@@ -135,16 +136,17 @@ def climb_offsets(
         neighbours: per span, the spans that live at a common step.
         offer: told of every placement; True means that nothing better can exist.
         rounds: placements to try.
+        overlays: outputs that may reach into inputs that die.
     """
     from random import Random  # costs more to import than most plans take
 
     random = Random(len(spans))
     order = order_by_size(spans)
-    offsets = place_in_order(spans, order, neighbours)
+    offsets = place_in_order(spans, order, neighbours, overlays)
     top = arena_bytes(spans, offsets)
     for _ in range(rounds):
         candidate = _swap(spans, neighbours, order, offsets, top, random.randrange)
-        new_offsets = place_in_order(spans, candidate, neighbours)
+        new_offsets = place_in_order(spans, candidate, neighbours, overlays)
         new_top = arena_bytes(spans, new_offsets)
         if offer(new_offsets):
             return
@@ -164,6 +166,8 @@ def _swap(
     index = highest[below(len(highest))]
     while below(3) and offsets[index]:  # sometimes a carrier, or a carrier's carrier
         carriers = [i for i in neighbours[index] if offsets[i] < offsets[index]]
+        if not carriers:  # it lies at the distance of an overlay
+            break
         index = carriers[below(len(carriers))]
     position = {i: place for place, i in enumerate(order)}
     earlier = [i for i in neighbours[index] if position[i] < position[index]]

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from budget.plan.greedy import greedy_orders, place_in_order
 from budget.plan.offset_search import climb_offsets, search_offsets
-from budget.plan.spans import Span, arena_bytes, count_overlaps, lower_bound_bytes, overlaps
+from budget.plan.spans import (
+    Overlays,
+    Span,
+    arena_bytes,
+    count_overlaps,
+    lower_bound_bytes,
+    overlaps,
+)
 from budget.plan.streaming import streaming_placements
 
 PAIR_LIMIT = 1_000_000
@@ -20,14 +27,14 @@ SEARCH_WORK = 1_000_000
 """Elementary steps that each search may take beyond that: about a second."""
 
 
-def assign_offsets(spans: Sequence[Span]) -> list[int]:
-    """Offsets for spans that must not overlap in both space and time.
+def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> list[int]:
+    """Offsets for spans that must not overlap in both space and time, but for the overlays.
 
     Cheap constructions come first and the search stops as soon as the lower bound is reached.
     Above `PAIR_LIMIT` overlapping pairs only constructions that need no pairs are tried, so that
     time stays proportional to the number of spans. The same spans always get the same offsets.
     """
-    bound = lower_bound_bytes(spans)
+    bound = lower_bound_bytes(spans, overlays)
     best = _Best(spans, bound)
     for offsets in streaming_placements(spans, bound):
         if best.offer(offsets):
@@ -37,17 +44,18 @@ def assign_offsets(spans: Sequence[Span]) -> list[int]:
     neighbours = overlaps(spans)
     pairs = sum(map(len, neighbours))
     for order in greedy_orders(spans):
-        if best.offer(place_in_order(spans, order, neighbours)):
+        if best.offer(place_in_order(spans, order, neighbours, overlays)):
             return best.offsets
         if pairs > SEARCH_WORK // 4:
             return best.offsets
     small = len(spans) <= EXACT_SPANS
-    if len(spans) <= SEARCHED_SPANS:
+    if len(spans) <= SEARCHED_SPANS and not overlays:
         limit = EXACT_NODES if small else SEARCH_WORK // (8 * len(spans))
         found = search_offsets(spans, bound, best.arena_bytes, limit)
         if best.offer(found) or small:
             return best.offsets
-    climb_offsets(spans, neighbours, best.offer, rounds=SEARCH_WORK // (len(spans) + pairs))
+    rounds = SEARCH_WORK // (len(spans) + pairs)
+    climb_offsets(spans, neighbours, best.offer, rounds, overlays)
     return best.offsets
 
 

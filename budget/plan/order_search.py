@@ -86,8 +86,8 @@ class _Part:
                 if item not in self.index:
                     self._add_item(model, item, low, high)
         self.touched = [[self.index[i] for i in model.touched[n]] for n in range(low, high)]
-        self.overwritable = [
-            [(self.index[a], self.index[b]) for a, b in model.overwritable[n]]
+        self.savings = [
+            [(self.index[a], self.index[b], saved) for a, b, saved in model.savings[n]]
             for n in range(low, high)
         ]
         self.successors = [
@@ -127,9 +127,9 @@ class _Part:
                 if waiting[item] == 1 and self.dies[item]:
                     freed += self.sizes[item]
             live = during - freed
-            for source, out in self.overwritable[node - self.low]:
+            for source, out, saved in self.savings[node - self.low]:
                 if waiting[source] == 1 and self.dies[source] and not alive[out]:
-                    during -= self.sizes[out]
+                    during -= saved
                     break
             for item in self.touched[node - self.low]:
                 alive[item] = True
@@ -142,8 +142,7 @@ class _Part:
         highest = 0
         for node, items in enumerate(self.touched):
             bytes_here = sum(self.sizes[item] for item in items) + self.scratch[node]
-            if self.overwritable[node]:
-                bytes_here -= self.sizes[self.overwritable[node][0][1]]
+            bytes_here -= max((saved for _, _, saved in self.savings[node]), default=0)
             highest = max(highest, bytes_here)
         # what lives through the whole part without being touched
         touched_at_entry = sum(size for size, enters in zip(self.sizes, self.enters) if enters)
@@ -161,10 +160,10 @@ class _Part:
                 after += self.sizes[item]
             if self.dies[item] and not mask & ~(done | bit):
                 after -= self.sizes[item]
-        for source, out in self.overwritable[node]:
+        for source, out, saved in self.savings[node]:
             dies = self.dies[source] and not self.masks[source] & ~(done | bit)
             if dies and not (self.enters[out] or self.masks[out] & done):
-                during -= self.sizes[out]
+                during -= saved
                 break
         return during, after
 

@@ -15,18 +15,20 @@ from budget.plan.offsets import assign_offsets
 from budget.plan.order import search_order
 from budget.plan.precision import Precision, as_precision, deployed_types, multiplier_bytes
 from budget.plan.program import Buffer, Location, Program, Role, Step
-from budget.plan.spans import Span, arena_bytes, lower_bound_bytes, overlaps
+from budget.plan.spans import Overlays, Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
 
 ALIGNMENT_BYTES = 4
+OWN_RUNTIME = "budget-c"
 
 
 def plan(
     graph: Graph,
     *,
-    runtime: str = "budget-c",
+    runtime: str = OWN_RUNTIME,
     precision: Precision | str | None = None,
     remove_constant_channels: bool = False,
+    overlay: bool | None = None,
 ) -> Program:
     """Decides what runs when, and where every byte lies.
 
@@ -35,6 +37,8 @@ def plan(
         runtime: id of the runtime that will execute it.
         precision: what the device runs where that is not what the graph holds.
         remove_constant_channels: leave out what is the same for every input; outputs stay equal.
+        overlay: lay outputs over inputs that die, as far as the kernels' order allows it;
+            default: for the runtime whose kernels we write.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
@@ -58,12 +62,13 @@ def plan(
         persistent, planner = tflm.persistent_bytes(graph, types, runtime), "greedy by size"
     else:
         alignment, persistent, planner = ALIGNMENT_BYTES, 0, "search"
-        model = build_memory_model(graph, types, inner, alignment)
+        overlay = runtime == OWN_RUNTIME if overlay is None else overlay
+        model = build_memory_model(graph, types, inner, alignment, overlay=overlay)
         layout = _smallest_layout(model)
     return check_plan(
         Program(
             graph,
-            _steps(graph, model, layout.order, types),
+            _steps(graph, model, layout, types),
             layout.buffers,
             layout.locations,
             layout.arena_bytes + persistent,
@@ -79,13 +84,14 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """An order with the offsets found for it; see Program for the fields."""
+    """An order with the offsets found for it; see Program and Step for the fields."""
 
     order: list[int]
     buffers: dict[str, Buffer]
     locations: dict[str, Location]
     arena_bytes: int
     lower_bound_bytes: int
+    overlaid_bytes: dict[int, int]
 
 
 def _smallest_layout(model: MemoryModel) -> _Layout:
@@ -100,7 +106,7 @@ def _smallest_layout(model: MemoryModel) -> _Layout:
     return best
 
 
-def _tflm_offsets(spans: Sequence[Span]) -> list[int]:
+def _tflm_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> list[int]:
     """Largest first; TFLM fills its list from the end, so that later buffers win ties."""
     order = sorted(range(len(spans)), key=lambda i: (-spans[i].size_bytes, -i))
     return place_in_order(spans, order, overlaps(spans))
@@ -109,22 +115,37 @@ def _tflm_offsets(spans: Sequence[Span]) -> list[int]:
 def _lay_out(
     model: MemoryModel,
     order: list[int],
-    assign: Callable[[Sequence[Span]], list[int]] = assign_offsets,
+    assign: Callable[[Sequence[Span], Overlays], list[int]] = assign_offsets,
 ) -> _Layout:
     storage = assign_storage(model, order)
     spans = list(storage.spans)
     for step, index in enumerate(order):
         if model.scratch_bytes[index]:
             spans.append(Span(model.scratch_bytes[index], step, step))
-    offsets = assign(spans)
+    offsets = assign(spans, storage.overlays)
     buffers = _buffers(model, storage, spans, offsets)
     return _Layout(
         order,
         buffers,
         _locations(model, storage, buffers),
         arena_bytes(spans, offsets),
-        lower_bound_bytes(spans),
+        lower_bound_bytes(spans, storage.overlays),
+        _overlaid_bytes(storage.overlays, spans, offsets),
     )
+
+
+def _overlaid_bytes(
+    overlays: Overlays, spans: Sequence[Span], offsets: Sequence[int]
+) -> dict[int, int]:
+    """Step → bytes that its output shares with its input, where it shares any."""
+    found = {}
+    for source, out in overlays:
+        start = max(offsets[source], offsets[out])
+        ends = (offsets[index] + spans[index].size_bytes for index in (source, out))
+        shared = min(ends) - start
+        if shared > 0:
+            found[spans[out].first_step] = shared
+    return found
 
 
 def _subgraph_bytes(
@@ -166,11 +187,11 @@ def _locations(
 
 
 def _steps(
-    graph: Graph, model: MemoryModel, order: Sequence[int], types: Mapping[str, TensorType]
+    graph: Graph, model: MemoryModel, layout: _Layout, types: Mapping[str, TensorType]
 ) -> tuple[Step, ...]:
     steps = []
     counted: set[str] = set()
-    for step, index in enumerate(order):
+    for step, index in enumerate(layout.order):
         node = graph.nodes[index]
         weight_bytes = 0 if model.views[index] else multiplier_bytes(node, graph, types)
         for name in node.present_inputs:
@@ -187,6 +208,7 @@ def _steps(
                 node_cost(node, types),
                 model.scratch_bytes[index],
                 weight_bytes,
+                layout.overlaid_bytes.get(step, 0),
             )
         )
     return tuple(steps)

@@ -64,6 +64,7 @@ class Step:
         cost: arithmetic and traffic.
         scratch_bytes: RAM needed only while the step runs.
         weight_bytes: constants read by this step, as the runtime stores them.
+        overlaid_bytes: bytes of the output that lie over the input, which dies with the step.
     """
 
     index: int
@@ -73,6 +74,7 @@ class Step:
     cost: Cost
     scratch_bytes: int = 0
     weight_bytes: int = 0
+    overlaid_bytes: int = 0
 
     @property
     def layer(self) -> str:

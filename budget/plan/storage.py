@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budget.plan.memory import MemoryModel
-from budget.plan.spans import Span
+from budget.plan.spans import Overlays, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,12 @@ class Storage:
     Attributes:
         spans: sizes and lifetimes; one per buffer, scratch not included.
         items: per span, the items of the memory model that occupy it one after the other.
+        overlays: (span of a dying input, span of the output that may reach into it) → distance.
     """
 
     spans: list[Span]
     items: list[list[int]]
+    overlays: Overlays
 
 
 def assign_storage(model: MemoryModel, order: Sequence[int]) -> Storage:
@@ -30,6 +32,7 @@ def assign_storage(model: MemoryModel, order: Sequence[int]) -> Storage:
     first: list[int] = []
     last: list[int] = []
     members: list[list[int]] = []
+    overlays: Overlays = {}
 
     def open_storage(item: int, step: int) -> None:
         storage_of[item] = len(first)
@@ -49,6 +52,10 @@ def assign_storage(model: MemoryModel, order: Sequence[int]) -> Storage:
                 if model.items[out].to_end:
                     last[storage_of[out]] = end
                 break
+        for source, out, distance in model.overlays[node]:
+            if waiting[source] == 1 and not model.items[source].to_end and storage_of[out] < 0:
+                open_storage(out, step)
+                overlays[storage_of[source], storage_of[out]] = distance
         for item in model.touched[node]:
             waiting[item] -= 1
             if storage_of[item] < 0:
@@ -58,4 +65,4 @@ def assign_storage(model: MemoryModel, order: Sequence[int]) -> Storage:
         Span(model.items[group[0]].size_bytes, start, stop)
         for group, start, stop in zip(members, first, last)
     ]
-    return Storage(spans, members)
+    return Storage(spans, members, overlays)

@@ -32,7 +32,7 @@ def dense(dtype: DType = DType.FLOAT32) -> Graph:
     ],
 )
 def test_widths(precision: str | None, arena: int, weights: int) -> None:
-    program = plan(dense(), precision=precision)
+    program = plan(dense(), precision=precision, overlay=False)
     assert (program.arena_bytes, program.weight_bytes) == (arena, weights)
 
 
