@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import field
 from pathlib import Path
 
+from budget import units
 from budget.api.models import Model, prepare
 from budget.errors import UsageError
 from budget.hardware import library
 from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
+from budget.hardware.figure import Figure, Kind
 from budget.ops.operator import Cost
 from budget.records import record
 from budget.scenario.schema import Preprocess, Scenario, load_scenario, merged
 from budget.scenario.source import Chain
 
+_SAMPLE_BYTES = 2  # front ends read int16
+
 
 @record
 class Surroundings:
-    """A scenario's profiles besides model and device; see `scenario.cycle.Activity`."""
+    """A scenario's profiles besides model and device; see `scenario.cycle.Activity`.
+
+    Attributes:
+        clip_bytes: samples that the front end reads for one inference; 0 where there is none.
+    """
 
     sensor: Sensor | None = None
     sensor_mode: str = ""
@@ -25,6 +33,7 @@ class Surroundings:
     readings: float = 1.0
     sense_running: bool = False
     front_end: Cost | None = None
+    clip_bytes: int = 0
     second: Model | None = None
     second_ratio: float = 0.0
     radio: Radio | None = None
@@ -90,13 +99,15 @@ def question_of(scenario: Scenario) -> Question:
     source, sense, transmit = scenario.source, scenario.sense, scenario.transmit
     _require_positive(scenario)
     second = prepare(scenario.second.model) if scenario.second.model else None
+    front_end, clip_bytes = _front_end(scenario.preprocess)
     around = Surroundings(
         sensor=library.sensor(sense.sensor) if sense.sensor else None,
         sensor_mode=sense.mode,
         sense_s=sense.time_s or 0.0,
         readings=1.0 if sense.readings is None else sense.readings,
         sense_running=sense.processor == "running",
-        front_end=_front_end(scenario.preprocess),
+        front_end=front_end,
+        clip_bytes=clip_bytes,
         second=second,
         second_ratio=_or_one(scenario.second.ratio) if second else 0.0,
         radio=library.radio(transmit.radio) if transmit.radio else None,
@@ -108,12 +119,12 @@ def question_of(scenario: Scenario) -> Question:
         voltage_v=scenario.voltage_v,
         rate_hz=scenario.rate_hz,
         deadline_s=scenario.deadline_s,
-        source=library.harvester(source.harvester) if source.harvester else None,
+        source=harvester_of(source.harvester) if source.harvester else None,
         area_m2=source.area_m2,
         supply=scenario.supply,
         life_s=scenario.life_s,
         converter=library.converter(source.converter) if source.converter else None,
-        storage=library.storage(scenario.storage) if scenario.storage else None,
+        storage=storage_of(scenario.storage) if scenario.storage else None,
         present_ratio=_or_one(source.present_ratio),
         gap_s=source.gap_s,
         around=around,
@@ -122,11 +133,77 @@ def question_of(scenario: Scenario) -> Question:
     return question
 
 
+def harvester_of(text: str) -> Harvester:
+    """A harvester by id or file, or a power (``100uW``) or power density (``10uW/cm2``) as such.
+
+    Raises:
+        BudgetError: no such profile, or a number that is neither.
+    """
+    if not text[0].isdigit() or text.endswith(".toml"):
+        return library.harvester(text)
+    if "/" in text:
+        density = _given(text, "power density")
+        return Harvester(id=text, name=f"A source of {text}", power_density_w_per_m2=density)
+    return Harvester(id=text, name=f"A source of {text}", power_w=_given(text, "power"))
+
+
+def storage_of(text: str) -> Storage:
+    """A storage by id or file, an energy (``50J``), or a capacitor ``470uF:3.3V:1.8V``.
+
+    A capacitor is written with the voltage at which the device starts and the one at which it
+    browns out; one that is given so does not leak.
+
+    Raises:
+        BudgetError: no such profile, or a number that is neither.
+    """
+    if not text[0].isdigit() or text.endswith(".toml"):
+        return library.storage(text)
+    parts = text.split(":")
+    name = f"A storage of {text}"
+    if len(parts) == 1:
+        energy = units.parse(text, "energy")
+        volts = _exactly(text, 1.0, "V")
+        charge = _exactly(text, energy, "C")
+        return Storage(
+            id=text, name=name, category="rechargeable", voltage_v=volts, capacity_c=charge
+        )
+    if len(parts) != 3:
+        raise UsageError(
+            f"'{text}' is not a storage",
+            where="--storage",
+            hint="write a capacitor as 470uF:3.3V:1.8V, an energy as 50J, or give an id",
+        )
+    high, low = _given(parts[1], "voltage"), _given(parts[2], "voltage")
+    if not low.value < high.value:
+        raise UsageError(
+            f"'{text}' is empty before it starts",
+            where="--storage",
+            hint="write the higher voltage first: 470uF:3.3V:1.8V",
+        )
+    return Storage(
+        id=text,
+        name=name,
+        category="capacitor",
+        voltage_v=high,
+        max_v=high,
+        min_v=low,
+        capacitance_f=_given(parts[0], "capacitance"),
+    )
+
+
+def _given(text: str, dimension: str) -> Figure:
+    return _exactly(text, units.parse(text, dimension), units.DIMENSIONS[dimension][1])
+
+
+def _exactly(text: str, value: float, unit: str) -> Figure:
+    return Figure(f"given/{text}", value, value, value, unit, Kind.MEASURED)
+
+
 def _or_one(ratio: float | None) -> float:
     return 1.0 if ratio is None else ratio
 
 
-def _front_end(preprocess: Preprocess) -> Cost | None:
+def _front_end(preprocess: Preprocess) -> tuple[Cost | None, int]:
     if preprocess.features:
         from budget.zoo import MODELS
         from budget.zoo.features import FeatureSpec, front_end_cost
@@ -140,11 +217,12 @@ def _front_end(preprocess: Preprocess) -> Cost | None:
                 where="--features",
                 hint="give a specification file, or zoo:hotword",
             )
-        return front_end_cost(FeatureSpec.load(path))
+        spec = FeatureSpec.load(path)
+        return front_end_cost(spec), spec.clip_samples * _SAMPLE_BYTES
     if preprocess.macs is None and preprocess.operations is None:
-        return None
+        return None, 0
     macs = int(preprocess.macs or 0)
-    return Cost(macs=macs, macs_run=macs, alu=int(preprocess.operations or 0))
+    return Cost(macs=macs, macs_run=macs, alu=int(preprocess.operations or 0)), 0
 
 
 def _require_positive(scenario: Scenario) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from budget import __version__
-from budget.cli import check, compare, emit, harvest, operators, profiles, summarize
+from budget.cli import check, compare, emit, harvest, operators, profiles, summarize, transmit
 
 app = typer.Typer(
     name="budget",
@@ -38,5 +38,5 @@ def _root(
     """Will this neural network run on that microcontroller, on that energy?"""
 
 
-for _module in (summarize, check, compare, harvest, emit, profiles, operators):
+for _module in (summarize, check, compare, harvest, transmit, emit, profiles, operators):
     _module.register(app)
