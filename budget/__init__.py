@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "measure": "budget.api.measure",
     "load": "budget.api.models",
     "lower": "budget.api.models",
     "summarize": "budget.api.summarize",

@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from budget import __version__
-from budget.cli import check, compare, emit, harvest, operators, profiles, summarize, transmit
+from budget.cli import (
+    check,
+    compare,
+    emit,
+    harvest,
+    measure,
+    operators,
+    profiles,
+    summarize,
+    transmit,
+)
 
 app = typer.Typer(
     name="budget",
@@ -38,5 +48,5 @@ def _root(
     """Will this neural network run on that microcontroller, on that energy?"""
 
 
-for _module in (summarize, check, compare, harvest, transmit, emit, profiles, operators):
+for _module in (summarize, check, compare, harvest, transmit, emit, profiles, operators, measure):
     _module.register(app)

@@ -40,9 +40,9 @@ _CORE_FLAGS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("thumb-freestanding-eabihf", "cortex_m33+fp_armv8d16sp"),
     ),
 }
-_COMMON = ("-std=c99", "-ffreestanding", "-ffunction-sections", "-fdata-sections", "-g0")
+_COMMON = ("-std=c99", "-ffunction-sections", "-fdata-sections", "-g0")
 OPTIMISE_FLAGS: Mapping[str, tuple[str, ...]] = {
-    "time": ("-O3",),
+    "time": ("-O2",),
     "balanced": ("-O2",),
     "size": ("-Os",),
 }
@@ -120,7 +120,6 @@ def build(
     core: str,
     *,
     keep: Sequence[str],
-    optimise: str = "balanced",
     compiler: Compiler | None = None,
     flags: Sequence[str] = (),
 ) -> Image:
@@ -130,7 +129,6 @@ def build(
         sources: relative path → content; every ``.c`` and ``.S`` is compiled.
         core: to build for.
         keep: symbols to link, with all they need; the rest is dropped.
-        optimise: ``time``, ``balanced`` or ``size``.
         compiler: default: the first that is present.
         flags: more for the compiler, after ours.
 
@@ -145,7 +143,7 @@ def build(
         )
     compiler = compiler or find_compiler()
     script = (resources.files("budget.core") / "cortex_m.ld").read_bytes()
-    all_flags = (*_target_flags(compiler, core), *_COMMON, *OPTIMISE_FLAGS[optimise], *flags)
+    all_flags = (*_target_flags(compiler, core), *_COMMON, *flags)
     key = _key(sources, script, compiler, all_flags, keep)
     cached = cache_folder() / f"{key}.elf"
     if cached.is_file():
@@ -206,7 +204,7 @@ def _compile(
 
 
 def _includes(compiler: Compiler, folder: Path) -> list[str]:
-    """clang comes without C library headers: ours declare what its run-time library has."""
+    """Clang comes without C library headers: ours declare what its run-time library has."""
     if compiler.id == "gcc":
         return []
     headers = folder / "freestanding_include"

@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -176,8 +177,9 @@ class Machine:
             UsageError: there is no such function.
         """
         address = self.elf.symbol(function).address if isinstance(function, str) else function
-        paint = self.paint(_STACK_TOP - _STACK_BYTES, _STACK_BYTES)
-        self._set_registers(arguments)
+        stack = self._set_registers(arguments)
+        bottom = _STACK_TOP - _STACK_BYTES
+        paint = self.paint(bottom, stack - bottom)
         counter = None
         if count or trace:
             entries = {symbol.address: symbol.name for symbol in scopes}
@@ -196,7 +198,7 @@ class Machine:
         return Run(
             int(self._core.reg_read(arm.UC_ARM_REG_R0)),
             tuple(counter.scopes) if counter else (),
-            _STACK_BYTES - lowest if highest else 0,
+            stack - bottom - lowest if highest else 0,
             counter.trace if counter else (),
         )
 
@@ -240,7 +242,8 @@ class Machine:
         self._core.mem_map(start, end - start)
         self._mapped.append((start, end))
 
-    def _set_registers(self, arguments: Sequence[int]) -> None:
+    def _set_registers(self, arguments: Sequence[int]) -> int:
+        """Follows the procedure call standard (ARM IHI 0042); returns the stack pointer."""
         arm = self._unicorn.arm_const
         stack = _STACK_TOP - 64
         beyond = b"".join(int(a & 0xFFFF_FFFF).to_bytes(4, "little") for a in arguments[4:])
@@ -250,6 +253,7 @@ class Machine:
             self._core.reg_write(arm.UC_ARM_REG_R0 + index, value & 0xFFFF_FFFF)
         self._core.reg_write(arm.UC_ARM_REG_SP, stack)
         self._core.reg_write(arm.UC_ARM_REG_LR, STOP | 1)
+        return stack
 
     def _add_hook(self, counter: _Counter) -> Callable[[], object]:
         """Starts counting; what it returns ends it."""
@@ -282,11 +286,16 @@ class Machine:
             core.emu_stop()
 
         hook = self._core.hook_add(self._unicorn.UC_HOOK_INTR, trap)
+        # not Unicorn's own time limit: that one polls, and keeps a processor busy
+        watchdog = Timer(limit_s, self._core.emu_stop)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            self._core.emu_start(address | 1, STOP, timeout=int(limit_s * 1e6))
+            self._core.emu_start(address | 1, STOP)
         except self._unicorn.UcError as error:
             raise self._fault(str(error)) from None
         finally:
+            watchdog.cancel()
             self._core.hook_del(hook)
         if trapped:
             raise self._fault(f"exception {trapped[0]} (a trap, a breakpoint or semihosting)")

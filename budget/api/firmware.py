@@ -1,0 +1,172 @@
+"""Emitted files as something to build and run: what their manifest promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from budget.core.machine import Machine
+from budget.errors import ModelError
+from budget.graph.types import DType
+
+_HINT = "give a folder that 'budget emit' wrote"
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """What `emit` writes, from memory or from a folder.
+
+    Attributes:
+        files: relative path → content.
+        manifest: NAME.json.
+    """
+
+    files: Mapping[str, bytes]
+    manifest: Mapping[str, Any]
+
+    @staticmethod
+    def read(folder: Path) -> Firmware:
+        """Reads a folder that `emit` wrote.
+
+        Raises:
+            ModelError: there is no manifest, or what it lists is not there.
+        """
+        for path in sorted(folder.glob("*.json")):
+            try:
+                manifest = json.loads(path.read_text("utf-8"))
+            except (OSError, ValueError):
+                continue
+            if isinstance(manifest, dict) and {"generator", "layers", "files"} <= manifest.keys():
+                return Firmware._complete(folder, manifest)
+        raise ModelError("there is no manifest of emitted C", where=str(folder), hint=_HINT)
+
+    @staticmethod
+    def _complete(folder: Path, manifest: Mapping[str, Any]) -> Firmware:
+        wanted = [path for path in manifest["files"] if path.endswith((".c", ".h"))]
+        missing = [path for path in wanted if not (folder / path).is_file()]
+        if missing:
+            raise ModelError(
+                f"files are missing: {', '.join(missing)}", where=str(folder), hint=_HINT
+            )
+        return Firmware({path: (folder / path).read_bytes() for path in wanted}, manifest)
+
+    @property
+    def name(self) -> str:
+        """Prefix of its symbols."""
+        return str(self.manifest["name"])
+
+    @property
+    def layers(self) -> list[Mapping[str, Any]]:
+        """Steps as the manifest has them."""
+        return list(self.manifest["layers"])
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference."""
+        return int(self.manifest["macs"])
+
+    @property
+    def arena_bytes(self) -> int:
+        """Declared size of the arena."""
+        return int(self.manifest["arena_bytes"])
+
+    @property
+    def optimise(self) -> str:
+        """What it was emitted for: ``time``, ``balanced`` or ``size``."""
+        return str(self.manifest["options"]["optimise"])
+
+    @property
+    def sources(self) -> dict[str, bytes]:
+        """What the application links: everything at the top but the self-test."""
+        skipped = f"{self.name}_selftest.c"
+        return {
+            path: content
+            for path, content in self.files.items()
+            if "/" not in path and path.endswith((".c", ".h")) and path != skipped
+        }
+
+    @property
+    def selftest_sources(self) -> dict[str, bytes]:
+        """The same with the self-test; empty if there is none."""
+        path = f"{self.name}_selftest.c"
+        return {**self.sources, path: self.files[path]} if path in self.files else {}
+
+    @property
+    def entry_points(self) -> tuple[str, ...]:
+        """Functions that an application calls."""
+        ports = [f"{self.name}_invoke", f"{self.name}_init"]
+        return tuple(ports + [f"{self.name}_{port}" for port in self._pointer_ports])
+
+    @property
+    def io_bytes(self) -> int:
+        """The caller's buffers; 0 where they are in the arena."""
+        if self._io == "arena":
+            return 0
+        return sum(len(self._zeros(t)) for t in (*self._inputs, *self._outputs))
+
+    def prepare(self, machine: Machine, seed: int = 0) -> list[int]:
+        """Initialises the program and places an input drawn at random.
+
+        Returns:
+            The arguments of NAME_invoke.
+        """
+        context = []
+        if self.manifest["options"]["arena"] == "caller":
+            context = [machine.allocate(self.arena_bytes + 64)]
+        machine.call(f"{self.name}_init", context)
+        generator = np.random.default_rng(seed)
+        values = [self._random(tensor, generator) for tensor in self._inputs]
+        if self._io == "arena":
+            for port, value in zip(self._pointer_ports, values, strict=False):
+                machine.write(machine.call(f"{self.name}_{port}", context).result, value)
+            return context
+        arguments = list(context)
+        for value in (*values, *(self._zeros(tensor) for tensor in self._outputs)):
+            arguments.append(machine.allocate(len(value)))
+            machine.write(arguments[-1], value)
+        return arguments
+
+    @property
+    def _io(self) -> str:
+        return str(self.manifest["options"]["io"])
+
+    @property
+    def _inputs(self) -> list[Mapping[str, Any]]:
+        return list(self.manifest["inputs"])
+
+    @property
+    def _outputs(self) -> list[Mapping[str, Any]]:
+        return list(self.manifest["outputs"])
+
+    @property
+    def _pointer_ports(self) -> list[str]:
+        if self._io != "arena":
+            return []
+        names = []
+        for kind, tensors in (("input", self._inputs), ("output", self._outputs)):
+            many = len(tensors) > 1
+            names += [f"{kind}{index}" if many else kind for index in range(len(tensors))]
+        return names
+
+    def _zeros(self, tensor: Mapping[str, Any]) -> bytes:
+        return bytes(int(np.prod(tensor["shape"])) * self._dtype(tensor).itemsize)
+
+    def _random(self, tensor: Mapping[str, Any], generator: np.random.Generator) -> bytes:
+        dtype = self._dtype(tensor)
+        if dtype.kind == "f":
+            return bytes(generator.normal(0, 1, tensor["shape"]).astype(dtype).tobytes())
+        if "scale" not in tensor:
+            return self._zeros(tensor)  # an index or a count: zero is always allowed
+        info = np.iinfo(dtype)
+        drawn = generator.integers(info.min, info.max, tensor["shape"], dtype, endpoint=True)
+        return bytes(drawn.tobytes())
+
+    def _dtype(self, tensor: Mapping[str, Any]) -> np.dtype[Any]:
+        if self._io == "float" and "scale" in tensor:
+            return np.dtype(np.float32)
+        return np.dtype(DType(tensor["dtype"]).numpy)

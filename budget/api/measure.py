@@ -1,0 +1,269 @@
+"""Emitted firmware on a virtual core: cycles, memory and exactness of one inference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from budget.api.firmware import Firmware
+from budget.api.measurement import MeasuredLayer, Measurement
+from budget.core.build import OPTIMISE_FLAGS, Compiler, build, find_compiler
+from budget.core.elf import Elf, Symbol, load_elf
+from budget.core.machine import Machine, Run
+from budget.core.profile import Count, Pricer, Profile
+from budget.core.timing import timing_of
+from budget.errors import UsageError
+from budget.hardware import library
+from budget.hardware.device_profiles import Device
+from budget.hardware.figure import Figure, Kind, Quantity, Reference, exact
+
+_SILICON = Reference(
+    "mlperf-tiny-microtvm",
+    "MLPerf Tiny v1.0, microTVM on NUCLEO-L4R5ZI, rebuilt and timed on the virtual core",
+    "https://github.com/mlcommons/tiny_results_v1.0",
+)
+_ARENA = "memory"  # the name that emitted C gives its static arena
+# 5th and 95th percentile of silicon's cycles over ours, see docs/virtual_core.md
+_ERRORS: Mapping[str, tuple[float, float, Kind, str]] = {
+    "cortex-m4": (0.97, 1.08, Kind.MEASURED, "seven int8 builds, five flash wait states"),
+    "cortex-m3": (0.90, 1.15, Kind.ASSUMED, ""),
+    "cortex-m0plus": (0.90, 1.15, Kind.ASSUMED, ""),
+    "cortex-m33": (0.70, 1.40, Kind.ASSUMED, ""),
+    "cortex-m7": (0.80, 1.80, Kind.ASSUMED, ""),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and how to measure; see `measure`."""
+
+    core: str
+    device: Device | None = None
+    clock_hz: float | None = None
+    compiler: Compiler | None = None
+    flags: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def measure(
+    program: str | Path,
+    *,
+    core: str | None = None,
+    device: str | None = None,
+    clock_hz: float | None = None,
+    compiler: str | None = None,
+    flags: Sequence[str] = (),
+    symbol: str | None = None,
+    setup: Sequence[str] = (),
+    optimise: str = "balanced",
+    precision: str | None = None,
+    rounding: str = "tflite",
+) -> Measurement:
+    """Runs one inference on a virtual core.
+
+    Args:
+        program: a model (path or ``zoo:NAME``), a folder that `emit` wrote, or an ELF file.
+        core: such as ``cortex-m4``; the device's, else Cortex-M4, if not given.
+        device: whose clock, flash and power to use.
+        clock_hz: default: the device's highest.
+        compiler: ``gcc`` or ``zig``; the first that is present if not given.
+        flags: more for the compiler.
+        symbol: function to call, for an ELF file.
+        setup: functions to call before it, not timed.
+        optimise: for a model: what to emit for.
+        precision: for a model: as for `emit`.
+        rounding: for a model: as for `emit`.
+
+    Raises:
+        UsageError: an argument is missing or makes no sense.
+        MissingToolError: the emulator, or a compiler where one is needed, is not installed.
+        ModelError: the program or model cannot be used.
+        FirmwareError: it did not run to its end.
+        BuildError: the C does not compile.
+    """
+    profile = library.device(device) if device is not None else None
+    chosen = core or (profile.core if profile is not None else "cortex-m4")
+    timing_of(chosen)  # an unknown core is told of before anything is built
+    path = Path(program)
+    target = Target(
+        chosen,
+        profile,
+        _clock(profile, clock_hz),
+        None,
+        tuple(flags),
+        {"optimise": optimise, "precision": precision, "rounding": rounding},
+    )
+    if not str(program).startswith("zoo:") and path.is_file():
+        data = path.read_bytes()
+        if data[:4] == b"\x7fELF":
+            return _measure_elf(load_elf(data, path.name), symbol, setup, target)
+    if symbol is not None:
+        raise UsageError(
+            "only a linked program has symbols to choose from", where="--symbol",
+            hint="give an ELF file; a model's NAME_invoke is found without",
+        )  # fmt: skip
+    firmware = Firmware.read(path) if path.is_dir() else _emit(program, target)
+    return measure_firmware(firmware, replace(target, compiler=find_compiler(compiler)))
+
+
+def measure_firmware(firmware: Firmware, target: Target) -> Measurement:
+    """Builds emitted files and runs one inference of them."""
+    flags = (*OPTIMISE_FLAGS[firmware.optimise], *target.flags)
+    image = build(
+        firmware.sources,
+        target.core,
+        keep=firmware.entry_points,
+        compiler=target.compiler,
+        flags=flags,
+    )
+    elf = load_elf(image.data, firmware.name)
+    machine = Machine(elf)
+    arena = elf.symbols.get(_ARENA)
+    paint = machine.paint(arena.address, arena.size_bytes) if arena else None
+    arguments = firmware.prepare(machine)
+    steps = [_functions(elf, layer["function"]) for layer in firmware.layers]
+    entries = [found[0] for found in steps if found]
+    run = machine.call(f"{firmware.name}_invoke", arguments, count=True, scopes=entries)
+    used = machine.painted_bytes(paint)[1] if paint else None
+    profile = Pricer(machine, timing_of(target.core)).profile(run)
+    exact_outputs = _selftest(firmware, target, flags)
+    return _finish(
+        target,
+        elf,
+        profile,
+        run,
+        name=firmware.name,
+        compiler=image.compiler.version,
+        flags=image.flags,
+        macs=firmware.macs,
+        layers=_layers(firmware, elf, profile, steps),
+        io_bytes=firmware.io_bytes,
+        arena_bytes=firmware.arena_bytes,
+        arena_used_bytes=used,
+        bit_exact=exact_outputs,
+    )
+
+
+def _measure_elf(elf: Elf, symbol: str | None, setup: Sequence[str], target: Target) -> Measurement:
+    if symbol is None:
+        elf_functions = ", ".join(sorted(n for n, s in elf.symbols.items() if s.is_function)[:8])
+        raise UsageError(
+            "which function is to be timed?",
+            where=elf.name,
+            hint=f"--symbol NAME; it has {elf_functions or 'no symbols'}",
+        )
+    machine = Machine(elf)
+    for function in setup:
+        machine.call(function)
+    run = machine.call(symbol, count=True)
+    profile = Pricer(machine, timing_of(target.core)).profile(run)
+    return _finish(
+        target, elf, profile, run, name=f"{elf.name}:{symbol}", notes=(f"returned {run.result}",)
+    )
+
+
+def _emit(program: str | Path, target: Target) -> Firmware:
+    from budget.api.emit import emit
+
+    emission = emit(program, None, target=target.core, **target.options)
+    return Firmware(emission.files, emission.manifest)
+
+
+def _clock(device: Device | None, clock_hz: float | None) -> float | None:
+    if device is None:
+        if clock_hz is not None:
+            raise UsageError("a clock needs a device", where="--clock", hint="give --device ID")
+        return None
+    return clock_hz if clock_hz is not None else device.max_hz
+
+
+def _functions(elf: Elf, name: str) -> list[Symbol]:
+    """A step's function and what the compiler split off it (``.constprop.0``, ``.part.0``)."""
+    found = [
+        s
+        for n, s in elf.symbols.items()
+        if s.is_function and (n == name or n.startswith(f"{name}."))
+    ]
+    return sorted(found, key=lambda s: (".part" in s.name, s.name))
+
+
+def _selftest(firmware: Firmware, target: Target, flags: Sequence[str]) -> bool | None:
+    """Runs the recorded inferences; None where the firmware brings none."""
+    sources = firmware.selftest_sources
+    if not sources:
+        return None
+    symbol = f"{firmware.name}_selftest"
+    image = build(sources, target.core, keep=(symbol,), compiler=target.compiler, flags=flags)
+    machine = Machine(load_elf(image.data, f"{firmware.name}_selftest"))
+    return machine.call(symbol, [0]).result == 0
+
+
+def _layers(
+    firmware: Firmware, elf: Elf, profile: Profile, steps: Sequence[Sequence[Symbol]]
+) -> tuple[MeasuredLayer, ...]:
+    by_function: dict[str, Count] = {}
+    for name, count in profile.scopes:
+        by_function[name] = by_function.get(name, Count()) + count
+    rows = []
+    for layer, symbols in zip(firmware.layers, steps):
+        tables = [elf.symbols[t["name"]] for t in layer["tables"] if t["name"] in elf.symbols]
+        count = by_function.get(symbols[0].name, Count()) if symbols else Count()
+        rows.append(
+            MeasuredLayer(
+                layer["index"],
+                layer["layer"],
+                layer["operator"],
+                layer["macs"],
+                count,
+                0,
+                sum(symbol.size_bytes for symbol in (*symbols, *tables)),
+                count.cycles / max(profile.total.cycles, 1),
+            )
+        )
+    return tuple(rows)
+
+
+def _finish(
+    target: Target, elf: Elf, profile: Profile, run: Run, *, name: str, **known: Any
+) -> Measurement:
+    """Joins what was counted with the device's clock and power."""
+    timing = timing_of(target.core)
+    device, clock = target.device, target.clock_hz
+    cycles = exact(float(profile.total.cycles), "cycles")
+    latency = energy = None
+    if device is not None and clock is not None:
+        cycles = _against_silicon(cycles, target.core)
+        latency = (cycles / clock).as_unit("s")
+        energy = (latency * device.power_w(clock)).as_unit("J")
+    flash = {"code": 0, "constants": 0, "data": 0}
+    for section in elf.sections:
+        if section.memory != "bss":
+            flash[section.memory] += section.size_bytes
+    return Measurement(
+        name=name,
+        core=target.core,
+        timing=timing.source,
+        count=profile.total,
+        wait_states=None,
+        wait_cycles=0,
+        cycles=cycles,
+        functions=profile.functions,
+        flash_bytes=flash,
+        static_ram_bytes=elf.ram_bytes,
+        stack_bytes=run.stack_bytes,
+        device=device,
+        clock_hz=clock,
+        latency=latency,
+        energy=energy,
+        **known,
+    )
+
+
+def _against_silicon(cycles: Quantity, core: str) -> Quantity:
+    low, high, kind, where = _ERRORS[core]
+    figure = Figure(
+        f"virtual-core/{core}", 1.0, low, high, "ratio", kind, _SILICON if where else None, where
+    )
+    return (cycles * figure.quantity).as_unit("cycles")
