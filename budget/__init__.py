@@ -18,6 +18,8 @@ _PUBLIC = {
     "check": "budget.api.check",
     "compare": "budget.api.compare",
     "harvest": "budget.api.harvest",
+    "solve": "budget.api.solve",
+    "transmit": "budget.api.transmit",
     "emit": "budget.api.emit",
 }
 

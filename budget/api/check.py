@@ -8,7 +8,14 @@ from typing import Any
 
 from budget.api.constraints import constraints_of
 from budget.api.models import Model, prepare
-from budget.api.question import Question, question_of, require, require_sense, scenario_of
+from budget.api.question import (
+    Question,
+    device_of,
+    question_of,
+    require,
+    require_sense,
+    scenario_of,
+)
 from budget.api.remedies import remedies_for
 from budget.api.removable import Removable, find_removable
 from budget.estimate.inference import InferenceEstimate, LayerEstimate, estimate_inference
@@ -139,7 +146,7 @@ def check(
         ),
     )
     require(life.device, "device", "--device efm32pg12")
-    chosen_device = library.device(life.device)
+    chosen_device = device_of(life.device)
     question = question_of(life)
     chosen_model: str | Path | Graph = life.model if model is None else model
     require(chosen_model, "model", "MODEL")

@@ -9,7 +9,14 @@ from typing import Any
 
 from budget.api.check import Check, Estimate, estimate, judge_estimate
 from budget.api.models import prepare
-from budget.api.question import Question, question_of, require, require_sense, scenario_of
+from budget.api.question import (
+    Question,
+    device_of,
+    question_of,
+    require,
+    require_sense,
+    scenario_of,
+)
 from budget.graph import Graph
 from budget.hardware import library
 from budget.hardware.energy_profiles import Harvester
@@ -179,7 +186,7 @@ def harvest(
     require(chosen_model, "model", "MODEL")
     estimated = estimate(
         prepare(chosen_model, precision=precision),
-        library.device(life.device),
+        device_of(life.device),
         runtime=life.runtime or None,
         question=question,
     )

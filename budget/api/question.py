@@ -9,6 +9,7 @@ from budget import units
 from budget.api.models import Model, prepare
 from budget.errors import UsageError
 from budget.hardware import library
+from budget.hardware.device_profiles import Device, Engine
 from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
 from budget.hardware.figure import Figure, Kind
 from budget.ops.operator import Cost
@@ -131,6 +132,18 @@ def question_of(scenario: Scenario) -> Question:
     )
     require_sense(question)
     return question
+
+
+def device_of(text: str) -> Device:
+    """A device by id or file, or hardware that need not exist: an energy per MAC (``13pJ/MAC``).
+
+    Raises:
+        BudgetError: no such profile, or a number of another dimension.
+    """
+    if not text[0].isdigit() or text.endswith(".toml"):
+        return library.device(text)
+    engine = Engine(boundary="datapath", mac_j=_given(text, "energy per MAC"))
+    return Device(id=text, name=f"An engine of {text}", category="engine", engine=engine)
 
 
 def harvester_of(text: str) -> Harvester:

@@ -8,7 +8,7 @@ from typing import Any
 
 from budget.api.check import Estimate, estimate
 from budget.api.models import prepare
-from budget.api.question import Question, question_of, require, scenario_of
+from budget.api.question import Question, device_of, question_of, require, scenario_of
 from budget.graph import Graph
 from budget.hardware import library
 from budget.hardware.figure import Quantity
@@ -95,7 +95,7 @@ def transmit(
     require(chosen, "model", "MODEL")
     estimated = estimate(
         prepare(chosen, precision=precision),
-        library.device(life.device),
+        device_of(life.device),
         runtime=life.runtime or None,
         question=question,
     )

@@ -15,6 +15,7 @@ from budget.cli import (
     measure,
     operators,
     profiles,
+    solve,
     summarize,
     transmit,
 )
@@ -48,5 +49,16 @@ def _root(
     """Will this neural network run on that microcontroller, on that energy?"""
 
 
-for _module in (summarize, check, compare, harvest, transmit, emit, profiles, operators, measure):
+for _module in (
+    summarize,
+    check,
+    compare,
+    harvest,
+    solve,
+    transmit,
+    emit,
+    profiles,
+    operators,
+    measure,
+):
     _module.register(app)
