@@ -10,8 +10,9 @@ import numpy as np
 
 from budget.codegen.c import C_TYPES, Table, shape_text
 from budget.codegen.options import EmitOptions
-from budget.errors import InvalidGraphError, UnsupportedModelError
+from budget.errors import UnsupportedModelError
 from budget.graph import ABSENT, Array, DType, TensorType
+from budget.ops.quantized import per_tensor as quantization
 from budget.plan.program import Program, Step
 
 SUFFIXES = {DType.INT8: "s8", DType.INT16: "s16", DType.FLOAT32: "f32"}
@@ -25,11 +26,13 @@ class StepCode:
         kernels: kernel files that it calls.
         statements: C statements; operands are ``x0``, ``x1`` … , results ``y0`` …, scratch ``s``.
         tables: constant arrays that the statements name.
+        functions: kernels written for this step's shapes; steps with the same text share one.
     """
 
     kernels: tuple[str, ...]
     statements: tuple[str, ...]
     tables: tuple[Table, ...] = ()
+    functions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -124,8 +127,7 @@ def per_tensor(type: TensorType) -> tuple[float, int]:
     """Scale and zero point of an activation.
 
     Raises:
-        InvalidGraphError: it has none; the reader or the lowering should have refused it.
+        ModelError: it has none, or one for each channel.
     """
-    if type.quant is None:
-        raise InvalidGraphError(f"a tensor of {type.dtype.value} has no quantisation")
-    return float(type.quant.scale[0]), int(type.quant.zero_point[0])
+    quant = quantization(type)
+    return quant.scale, quant.zero_point

@@ -84,7 +84,9 @@ def write_steps(program: Program, options: EmitOptions) -> Source:
             refused.append(f"{step.node.op} '{step.layer}': this operator cannot be emitted yet")
             continue
         try:
-            written.append((step, writer(step.node.op)(StepContext(program, step, options))))
+            written.append(
+                (step, writer(step.node.op, step.variant)(StepContext(program, step, options)))
+            )
         except UnsupportedModelError as error:
             refused.append(error.what)
     if refused:
@@ -148,6 +150,7 @@ def render_kernels(source: Source) -> str:
     upper = source.options.upper
     text = kernels.bundle(name for _, code in source.steps for name in code.kernels)
     body = source.sharing.apply(text, upper)
+    functions = dict.fromkeys(text for _, code in source.steps for text in code.functions)
     lines = [
         f"#ifndef {upper}_KERNELS_H",
         f"#define {upper}_KERNELS_H",
@@ -168,6 +171,7 @@ def render_kernels(source: Source) -> str:
         "#endif",
         "",
         body,
+        *(f"{text}\n" for text in functions),
         "#endif",
         "",
     ]

@@ -75,6 +75,7 @@ def build_memory_model(
     share_views: bool = True,
     overwrite: bool = True,
     overlay: bool = False,
+    variants: Sequence[str] = (),
 ) -> MemoryModel:
     """The memory model of a canonical graph.
 
@@ -86,6 +87,7 @@ def build_memory_model(
         share_views: reshapes and the like cost neither bytes nor time.
         overwrite: element-wise outputs may lie on inputs that die.
         overlay: outputs of kernels that keep to an order may reach into inputs that die.
+        variants: per node, of its kernel; none given: the one that every core has.
     """
     items: list[Item] = []
     item_of: dict[str, int] = {}
@@ -126,10 +128,12 @@ def build_memory_model(
         for node, is_view in zip(graph.nodes, views)
     ]
     overlays = [
-        _overlays(node, graph, types, item_of, items, alignment_bytes)
+        _overlays(node, graph, types, item_of, items, alignment_bytes, variant)
         if overlay and not is_view and not pairs
         else []
-        for node, is_view, pairs in zip(graph.nodes, views, overwritable)
+        for node, is_view, pairs, variant in zip(
+            graph.nodes, views, overwritable, variants or [""] * len(graph.nodes)
+        )
     ]
     successors, counts = _edges(graph)
     return MemoryModel(
@@ -203,6 +207,7 @@ def _overlays(
     item_of: Mapping[str, int],
     items: Sequence[Item],
     alignment_bytes: int,
+    variant: str,
 ) -> list[tuple[int, int, int]]:
     """The pair of input 0 and output 0, if laying one over the other saves anything."""
     if not node.inputs or not node.outputs:
@@ -210,7 +215,7 @@ def _overlays(
     source, out = item_of.get(node.inputs[0]), item_of.get(node.outputs[0])
     if source is None or out is None or source == out or items[out].from_start:
         return []
-    distance = overlay_distance_bytes(node, graph, types, alignment_bytes)
+    distance = overlay_distance_bytes(node, graph, types, alignment_bytes, variant)
     if distance is None or distance >= items[out].size_bytes:
         return []
     return [(source, out, distance)]

@@ -17,6 +17,10 @@ LOOKAHEAD: dict[tuple[str, str], int] = {
     ("average_pool_2d", ""): 0,
     ("max_pool_2d", ""): 0,
     ("fully_connected", ""): 0,
+    # these widen all that they read before they write the first output that depends on it
+    ("conv_2d", "armv7em-pointwise"): 0,
+    ("conv_2d", "armv7em-columns"): 0,
+    ("fully_connected", "armv7em-rows"): 0,
 }
 
 

@@ -17,6 +17,7 @@ from budget.plan.precision import Precision, as_precision, deployed_types, multi
 from budget.plan.program import Buffer, Location, Program, Role, Step
 from budget.plan.spans import Overlays, Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
+from budget.plan.variants import PORTABLE, choose_variant
 
 ALIGNMENT_BYTES = 4
 OWN_RUNTIME = "budget-c"
@@ -29,6 +30,7 @@ def plan(
     precision: Precision | str | None = None,
     remove_constant_channels: bool = False,
     overlay: bool | None = None,
+    target: str = "portable",
 ) -> Program:
     """Decides what runs when, and where every byte lies.
 
@@ -39,6 +41,7 @@ def plan(
         remove_constant_channels: leave out what is the same for every input; outputs stay equal.
         overlay: lay outputs over inputs that die, as far as the kernels' order allows it;
             default: for the runtime whose kernels we write.
+        target: core whose variants of kernels our own runtime may run.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
@@ -50,6 +53,7 @@ def plan(
 
         graph = remove(graph).graph
     types = deployed_types(graph, as_precision(precision))
+    variants = [PORTABLE] * len(graph.nodes)
     inner = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
     if tflm.is_tflm(runtime):
         kernels = [tflm.scratch_bytes(node, types, runtime) for node in graph.nodes]
@@ -63,12 +67,18 @@ def plan(
     else:
         alignment, persistent, planner = ALIGNMENT_BYTES, 0, "search"
         overlay = runtime == OWN_RUNTIME if overlay is None else overlay
-        model = build_memory_model(graph, types, inner, alignment, overlay=overlay)
+        if runtime == OWN_RUNTIME:
+            variants = [choose_variant(node, graph, types, target) for node in graph.nodes]
+        scratch = [max(size, variant.scratch_bytes) for size, variant in zip(inner, variants)]
+        names = [variant.name for variant in variants]
+        model = build_memory_model(
+            graph, types, scratch, alignment, overlay=overlay, variants=names
+        )
         layout = _smallest_layout(model)
     return check_plan(
         Program(
             graph,
-            _steps(graph, model, layout, types),
+            _steps(graph, model, layout, types, [variant.name for variant in variants]),
             layout.buffers,
             layout.locations,
             layout.arena_bytes + persistent,
@@ -187,7 +197,11 @@ def _locations(
 
 
 def _steps(
-    graph: Graph, model: MemoryModel, layout: _Layout, types: Mapping[str, TensorType]
+    graph: Graph,
+    model: MemoryModel,
+    layout: _Layout,
+    types: Mapping[str, TensorType],
+    variants: Sequence[str],
 ) -> tuple[Step, ...]:
     steps = []
     counted: set[str] = set()
@@ -204,7 +218,7 @@ def _steps(
                 step,
                 node,
                 "" if model.views[index] else node.op,
-                "",
+                "" if model.views[index] else variants[index],
                 node_cost(node, types),
                 model.scratch_bytes[index],
                 weight_bytes,

@@ -8,6 +8,8 @@ from importlib import import_module
 
 from budget.codegen.c import C_TYPES
 from budget.codegen.context import StepCode, StepContext
+from budget.codegen.variants import VARIANT_WRITERS
+from budget.errors import ModelError, UnsupportedModelError
 
 StepWriter = Callable[[StepContext], StepCode]
 
@@ -88,9 +90,14 @@ def can_write(op: str) -> bool:
 
 
 @cache
-def writer(op: str) -> StepWriter:
-    """The writer of a canonical operator; it refuses element types that C has no name for here."""
-    module, function = _WRITERS[op]
+def writer(op: str, variant: str = "") -> StepWriter:
+    """The writer of a canonical operator; it refuses element types that C has no name for here.
+
+    Args:
+        op: canonical operator.
+        variant: of its kernel, as the program's step has it.
+    """
+    module, function = VARIANT_WRITERS[op, variant] if variant else _WRITERS[op]
     write: StepWriter = getattr(import_module(f"{__name__}.{module}"), function)
 
     def checked(context: StepContext) -> StepCode:
@@ -99,6 +106,11 @@ def writer(op: str) -> StepWriter:
             dtype = context.program.types[name].dtype
             if dtype not in C_TYPES:
                 raise context.refuse(f"{dtype.value} cannot be emitted")
-        return write(context)
+        try:
+            return write(context)
+        except UnsupportedModelError:
+            raise
+        except ModelError as error:
+            raise context.refuse(error.what) from error
 
     return checked

@@ -1,0 +1,10 @@
+"""Writers of the kernels that are tuned for a family of cores; `budget.plan.variants` chooses."""
+
+from __future__ import annotations
+
+VARIANT_WRITERS: dict[tuple[str, str], tuple[str, str]] = {
+    # canonical operator, variant: module under budget.codegen.steps, function in it
+    ("conv_2d", "armv7em-pointwise"): ("armv7em_convolution", "write_pointwise"),
+    ("conv_2d", "armv7em-columns"): ("armv7em_convolution", "write_columns"),
+    ("fully_connected", "armv7em-rows"): ("armv7em_fully_connected", "write_rows"),
+}

@@ -1,0 +1,165 @@
+"""Which implementation of a kernel a core runs, and the RAM that it needs while it runs.
+
+A variant asks for more than shapes: packed weights must be able to hold two channels, and scales
+must be small enough for the short way of rounding. What does not meet that runs the kernel that
+every core has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from budget.graph import ABSENT, DType, Graph, Node, TensorType
+from budget.ops.fixed_point import quantize_multipliers
+from budget.ops.requantize import product_multipliers
+
+DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
+
+_POINTWISE_BYTES = 2048  # of widened pixels: few enough for RAM, enough to amortise a call
+_REACH = 4000  # pixels and rows are addressed with 12-bit offsets
+_SLACK_BYTES = 96  # steps that fill up the last time round a loop may read so far
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """An implementation.
+
+    Attributes:
+        name: as `Step.variant` has it; empty for the kernel that every core has.
+        scratch_bytes: RAM while it runs.
+    """
+
+    name: str = ""
+    scratch_bytes: int = 0
+
+
+PORTABLE = Variant()
+
+
+def choose_variant(
+    node: Node, graph: Graph, types: Mapping[str, TensorType], target: str
+) -> Variant:
+    """The implementation of a node for a core.
+
+    Args:
+        node: of the graph.
+        graph: canonical.
+        types: deployed types.
+        target: core.
+    """
+    rule = _RULES.get(node.op) if target in DSP_CORES else None
+    if rule is None or any(types[name].dtype is not DType.INT8 for name in node.outputs):
+        return PORTABLE
+    return rule(node, graph, types)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The buffer of 16-bit activations of a dense convolution.
+
+    Attributes:
+        width: columns of the image, padding included, that one row of outputs sees.
+        column: numbers in a column: rows of the window times channels.
+        pixel: numbers between what neighbouring outputs see.
+    """
+
+    width: int
+    column: int
+    pixel: int
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM."""
+        return 2 * self.width * self.column + _SLACK_BYTES
+
+
+def columns_of(node: Node, x: TensorType, weights: TensorType, y: TensorType) -> Columns:
+    """The buffer of a convolution that is not pointwise."""
+    _, stride = node.attributes.stride
+    width = (y.shape[2] - 1) * stride + weights.shape[2]
+    column = weights.shape[1] * x.shape[3]
+    return Columns(width, column, stride * column)
+
+
+def is_pointwise(node: Node, weights: TensorType) -> bool:
+    """Whether outputs are products of single pixels, one for each."""
+    attributes, padding = node.attributes, node.attributes.padding
+    return (
+        weights.shape[1:3] == (1, 1)
+        and attributes.stride == (1, 1)
+        and not any((padding.top, padding.bottom, padding.left, padding.right))
+    )
+
+
+def pointwise_block(pixels: int, channels: int) -> int:
+    """Pixels to widen at a time: even, and never one alone at the end."""
+    block = min(max(2, _POINTWISE_BYTES // (2 * channels) // 2 * 2), pixels + pixels % 2)
+    while pixels % block == 1:
+        block += 2
+    return block
+
+
+def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    pixels, channels = y.element_count // y.shape[3], x.shape[3]
+    if (
+        node.attributes.dilation != (1, 1)
+        or weights.shape[3] != channels
+        or not 4 <= y.shape[3] <= _REACH
+        or not fits_packed(node, graph, types)
+    ):
+        return PORTABLE
+    if is_pointwise(node, weights) and channels % 4 == 0 and pixels > 1 and channels <= _REACH // 4:
+        block = pointwise_block(pixels, channels)
+        return Variant("armv7em-pointwise", 2 * block * channels + _SLACK_BYTES)
+    columns = columns_of(node, x, weights, y)
+    if x.shape[0] > 1 or y.shape[2] < 2 or columns.pixel > _REACH // 4:
+        return PORTABLE
+    return Variant("armv7em-columns", columns.size_bytes)
+
+
+def _fully_connected(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    weights = types[node.inputs[1]]
+    out_channels, depth = weights.shape
+    if out_channels < 8 or depth % 4 or not fits_packed(node, graph, types):
+        return PORTABLE
+    return Variant("armv7em-rows", 2 * depth + _SLACK_BYTES)
+
+
+def fits_packed(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
+    """Whether two weights fit one halfword, their sums come apart again, and scales are small."""
+    x, w, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    data = graph.constant(node.inputs[1])
+    if data is None or x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.quant is None:
+        return False
+    if w.quant.zero_point.any() or data.min(initial=0) < -127:
+        return False
+    bias = node.inputs[2] if len(node.inputs) > 2 else ABSENT
+    if bias != ABSENT and graph.constant(bias) is None:
+        return False
+    sums = np.abs(data.astype(np.int64)).sum(tuple(range(1, data.ndim)))
+    return int(sums.max(initial=0)) * 128 < 1 << 23 and has_short_shifts(x, w, y)
+
+
+def has_short_shifts(x: TensorType, w: TensorType, y: TensorType) -> bool:
+    """Whether every multiplier is 0 or below 1/4: shifts of 2 to 31 are products with 2^30 to 2."""
+    q, shift = short_shifts(x, w, y)
+    return bool(((q == 0) | (shift >= 2)).all())
+
+
+def short_shifts(
+    x: TensorType, w: TensorType, y: TensorType
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Multipliers and shifts to the right."""
+    q, shift = quantize_multipliers(product_multipliers(x, w, y))
+    return q, -shift
+
+
+_RULES: dict[str, Callable[[Node, Graph, Mapping[str, TensorType]], Variant]] = {
+    "conv_2d": _convolution,
+    "fully_connected": _fully_connected,
+}
