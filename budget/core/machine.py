@@ -33,6 +33,7 @@ _SCRATCH_BYTES = 0x100_0000
 _HEAP_BYTES = 0x100_0000
 
 Pair = tuple[int, int]
+_CODE, _BLOCK = 4, 8  # UC_HOOK_CODE, UC_HOOK_BLOCK
 _CALLBACK = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
 )
@@ -42,6 +43,25 @@ class FirmwareError(BudgetError):
     """The program did what no program should: a fault, an undefined instruction, no end."""
 
     exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """A load whose address is read while it runs, and those known from it.
+
+    Attributes:
+        address: of the instruction.
+        base: register.
+        index: register added, shifted; empty for none.
+        index_shift: left shift of the index.
+        offsets: bytes from the base of every word that it and its followers read.
+    """
+
+    address: int
+    base: str
+    index: str
+    index_shift: int
+    offsets: list[int]
 
 
 @dataclass
@@ -65,7 +85,9 @@ class Run:
         result: value returned in r0.
         scopes: of each function asked for, in the order of entry; the first is the rest.
         stack_bytes: deepest use of the stack.
-        trace: addresses of all blocks in order, where asked for.
+        trace: where asked for, in order: addresses of blocks; values of the base registers of
+            leaders, with 1 + the leader's number above bit 32, where they point into flash; and
+            -1 - the number of a scope where it is entered or returned to.
     """
 
     result: int
@@ -93,6 +115,7 @@ class Machine:
         self._mapped: list[tuple[int, int]] = []
         self._scratch = _SCRATCH
         self._blocks: dict[int, int] = {}
+        self._callbacks: list[Any] = []
         self._decoded: dict[int, tuple[Instruction, ...]] = {}
         self._core = self._unicorn.Uc(
             self._unicorn.UC_ARCH_ARM, self._unicorn.UC_MODE_THUMB | self._unicorn.UC_MODE_MCLASS
@@ -100,6 +123,18 @@ class Machine:
         self._load()
 
     # memory
+
+    @property
+    def flash_regions(self) -> list[range]:
+        """Addresses of what is stored and never written."""
+        merged: list[range] = []
+        for segment in sorted(self.elf.segments, key=lambda s: s.load_address):
+            start, stop = segment.load_address, segment.load_address + len(segment.data)
+            if merged and start <= merged[-1].stop + _PAGE:
+                merged[-1] = range(merged[-1].start, max(stop, merged[-1].stop))
+            elif start < stop:
+                merged.append(range(start, stop))
+        return merged or [range(0)]
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Bytes of memory.
@@ -159,7 +194,7 @@ class Machine:
         *,
         count: bool = False,
         scopes: Iterable[Symbol] = (),
-        trace: bool = False,
+        leaders: Sequence[Leader] | None = None,
         limit_s: float = 120.0,
     ) -> Run:
         """Calls a function as C does.
@@ -169,7 +204,7 @@ class Machine:
             arguments: integers and pointers; those beyond four go on the stack.
             count: whether to count blocks; else it runs twenty times as fast.
             scopes: functions whose blocks, callees included, are counted apart.
-            trace: whether to keep the order of blocks.
+            leaders: loads to trace; with any, even none, the order of blocks is kept.
             limit_s: longest time to wait for it.
 
         Raises:
@@ -181,15 +216,22 @@ class Machine:
         bottom = _STACK_TOP - _STACK_BYTES
         paint = self.paint(bottom, stack - bottom)
         counter = None
-        if count or trace:
+        removals = []
+        if count or leaders is not None:
             entries = {symbol.address: symbol.name for symbol in scopes}
-            counter = _Counter(self._blocks, entries, trace)
-        remove = self._add_hook(counter) if counter else None
+            counter = _Counter(self._blocks, entries, leaders is not None)
+            hook = counter.make_block_hook(self._reader("lr"))
+            removals = [self._add_hook(_BLOCK, hook)]
+            for number, leader in enumerate(leaders or (), 1):
+                hook = self._make_leader_hook(leader, number, counter.trace)
+                removals.append(self._add_hook(_CODE, hook, leader.address))
+            self._core.ctl_flush_tb()
         try:
             self._start(address, limit_s)
         finally:
-            if remove is not None:
+            for remove in removals:
                 remove()
+            if removals:
                 self._core.ctl_flush_tb()
         arm = self._unicorn.arm_const
         if counter:
@@ -255,27 +297,60 @@ class Machine:
         self._core.reg_write(arm.UC_ARM_REG_LR, STOP | 1)
         return stack
 
-    def _add_hook(self, counter: _Counter) -> Callable[[], object]:
-        """Starts counting; what it returns ends it."""
-        register = self._unicorn.arm_const.UC_ARM_REG_LR
-        callback = counter.make_block_hook(lambda: int(self._core.reg_read(register)))
-        kind = self._unicorn.UC_HOOK_BLOCK
+    def _add_hook(
+        self, kind: int, callback: Callable[..., None], at: int | None = None
+    ) -> Callable[[], object]:
+        """Has a function called for each block, or before the instruction at an address.
+
+        Returns:
+            What takes the hook away.
+        """
+        begin, end = (1, 0) if at is None else (at, at)
         library = _library()
         handle = getattr(self._core, "_uch", None)
         if library is None or handle is None:
-            hook = self._core.hook_add(kind, callback)
-            remove = partial(self._core.hook_del, hook)
-        else:
-            # the binding's own wrapper calls two more Python functions for every block executed
-            self._callback = _CALLBACK(callback)
-            number = ctypes.c_size_t()
-            library.uc_hook_add(
-                handle, ctypes.byref(number), kind, self._callback, None,
-                ctypes.c_uint64(1), ctypes.c_uint64(0),
-            )  # fmt: skip
-            remove = partial(library.uc_hook_del, handle, number)
-        self._core.ctl_flush_tb()
-        return remove
+            hook = self._core.hook_add(kind, callback, begin=begin, end=end)
+            return partial(self._core.hook_del, hook)
+        # the binding's own wrapper calls two more Python functions each time
+        entry = _CALLBACK(callback)
+        self._callbacks.append(entry)
+        number = ctypes.c_size_t()
+        bounds = ctypes.c_uint64(begin), ctypes.c_uint64(end)
+        library.uc_hook_add(handle, ctypes.byref(number), kind, entry, None, *bounds)
+        return partial(library.uc_hook_del, handle, number)
+
+    def _make_leader_hook(
+        self, leader: Leader, number: int, trace: list[int]
+    ) -> Callable[..., None]:
+        regions, tag, keep = self.flash_regions, number << 32, trace.append
+        low, high, several = regions[0].start, regions[0].stop, len(regions) > 1
+        base, shift = self._reader(leader.base), leader.index_shift
+        index = self._reader(leader.index) if leader.index else None
+
+        def hook(_: Any, __: int, ___: int, ____: Any) -> None:
+            value = base()
+            if index is not None:
+                value = (value + (index() << shift)) & 0xFFFF_FFFF
+            if low <= value < high or (several and any(value in r for r in regions)):
+                keep(tag | value)
+
+        return hook
+
+    def _reader(self, name: str) -> Callable[[], int]:
+        """A quick way to read a register again and again."""
+        number = getattr(self._unicorn.arm_const, f"UC_ARM_REG_{name.upper()}")
+        library = _library()
+        handle = getattr(self._core, "_uch", None)
+        if library is None or handle is None:
+            return lambda: int(self._core.reg_read(number))
+        value = ctypes.c_uint32()
+        read, place, which = library.uc_reg_read, ctypes.byref(value), ctypes.c_int(number)
+
+        def reader() -> int:
+            read(handle, which, place)
+            return value.value
+
+        return reader
 
     def _start(self, address: int, limit_s: float) -> None:
         arm = self._unicorn.arm_const
@@ -370,6 +445,7 @@ class _Counter:
     ) -> dict[Pair, int]:
         """Enters or leaves a scope; a jump back to a function's first block does neither."""
         scope, leave = self._open[-1]
+        before = len(self._open), len(self.scopes)
         while address == leave:
             self._open.pop()
             scope, leave = self._open[-1]
@@ -379,6 +455,8 @@ class _Counter:
             self.scopes.append(scope)
             self._open.append((scope, link_register() & ~1))
             marks.add(self._open[-1][1])
+        if self._keep and before != (len(self._open), len(self.scopes)):
+            self.trace.append(-1 - next(i for i, s in enumerate(self.scopes) if s is scope))
         return scope.pairs
 
     def finish(self, stop: int) -> None:

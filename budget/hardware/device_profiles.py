@@ -102,9 +102,21 @@ class WaitStates:
 
 @keyword_record
 class Flash:
-    """How the program memory keeps up with the clock."""
+    """How the program memory keeps up with the clock.
+
+    Attributes:
+        wait_states: by clock.
+        word_bytes: read at once.
+        line_bytes: of the flash controller's caches.
+        instruction_cache_bytes: of the flash controller; 0 or absent: none.
+        data_cache_bytes: likewise.
+    """
 
     wait_states: tuple[WaitStates, ...] = section(WaitStates, each=True)
+    word_bytes: Figure | None = quantity("size", exact=True)
+    line_bytes: Figure | None = quantity("size", exact=True)
+    instruction_cache_bytes: Figure | None = quantity("size", exact=True)
+    data_cache_bytes: Figure | None = quantity("size", exact=True)
 
 
 @keyword_record
