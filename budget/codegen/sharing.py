@@ -36,6 +36,15 @@ class Sharing:
     specialised: frozenset[str]
     own: frozenset[int]
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """Every kernel function that steps call."""
+        return self.shared | self.specialised
+
+    def is_own(self, step: Step, called: Sequence[str]) -> bool:
+        """Whether the kernels a step calls are compiled into it."""
+        return step.index in self.own or not self.shared.intersection(called)
+
     def rewrite(self, step: Step, statements: Sequence[str]) -> tuple[str, ...]:
         """The step's statements, calling the shared copy where there are both."""
         both = self.shared & self.specialised
@@ -53,7 +62,7 @@ class Sharing:
 
         def mark(match: re.Match[str]) -> str:
             result, name, parameters = match[1], match[2], match[3]
-            if name not in self.shared | self.specialised:
+            if name not in self.functions:
                 return match[0]
             kind = "SPECIALISED" if name in self.specialised else "SHARED"
             if name in self.shared & self.specialised:
