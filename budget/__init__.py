@@ -20,6 +20,7 @@ _PUBLIC = {
     "harvest": "budget.api.harvest",
     "solve": "budget.api.solve",
     "transmit": "budget.api.transmit",
+    "from_capacitor": "budget.api.intermittent",
     "emit": "budget.api.emit",
 }
 

@@ -14,6 +14,7 @@ _LOADERS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Profile]]]
     "storage": (library.storages, library.storage),
     "radio": (library.radios, library.radio),
     "sensor": (library.sensors, library.sensor),
+    "checkpoint": (library.checkpoints, library.checkpoint),
     "runtime": (library.runtimes, library.runtime),
 }
 

@@ -16,6 +16,7 @@ _COMMANDS = {
     "storage": ("storage", "Batteries and capacitors", "cr2032"),
     "radios": ("radio", "Radios and what a message costs", "ble-nrf52840"),
     "sensors": ("sensor", "Sensors and what they draw", "vm1010"),
+    "checkpoints": ("checkpoint", "Memories that keep a computation through a blackout", "fram"),
     "runtimes": ("runtime", "The software that runs models", "tflm-cmsis-nn"),
 }
 

@@ -313,3 +313,52 @@ class Sensor(Profile):
         if not self.standby:
             return exact(0.0, "W")
         return self.mode(self.standby).power or exact(0.0, "W")
+
+
+@keyword_record
+class Checkpoint(Profile):
+    """A memory in which a computation survives a power failure.
+
+    Attributes:
+        retained: RAM that is never without power: nothing is written, but the device sleeps
+            where another would be off.
+        write_byte_j: of saving each byte.
+        write_byte_s: time of it.
+        read_byte_j: of restoring each byte.
+        erase_j: of erasing one block before it is written.
+        erase_s: time of it.
+        erase_bytes: size of a block.
+        boot_j: from power to program; absent where `boot_s` says how long that takes.
+        boot_s: time in which the device draws its running power before the program starts.
+    """
+
+    retained: bool = False
+    write_byte_j: Figure | None = quantity("energy per byte")
+    write_byte_s: Figure | None = quantity("time")
+    read_byte_j: Figure | None = quantity("energy per byte")
+    erase_j: Figure | None = quantity("energy")
+    erase_s: Figure | None = quantity("time")
+    erase_bytes: Figure | None = quantity("size", exact=True)
+    boot_j: Figure | None = quantity("energy")
+    boot_s: Figure | None = quantity("time")
+
+    def save_j(self, size_bytes: int) -> Quantity:
+        """Energy of saving so many bytes, erased blocks included, in joules."""
+        joules = _times(self.write_byte_j, size_bytes)
+        return (joules + _times(self.erase_j, self._blocks(size_bytes))).as_unit("J")
+
+    def save_s(self, size_bytes: int) -> Quantity:
+        """Time of saving so many bytes, in seconds."""
+        seconds = _times(self.write_byte_s, size_bytes)
+        return (seconds + _times(self.erase_s, self._blocks(size_bytes))).as_unit("s")
+
+    def restore_j(self, size_bytes: int) -> Quantity:
+        """Energy of restoring so many bytes, in joules."""
+        return _times(self.read_byte_j, size_bytes).as_unit("J")
+
+    def _blocks(self, size_bytes: int) -> int:
+        return math.ceil(size_bytes / self.erase_bytes.value) if self.erase_bytes else 0
+
+
+def _times(figure: Figure | None, count: int) -> Quantity:
+    return exact(0.0, "") if figure is None else figure.quantity * count

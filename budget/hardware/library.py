@@ -15,7 +15,14 @@ from typing import Any, TypeVar, cast
 
 from budget.errors import ProfileError
 from budget.hardware.device_profiles import Device
-from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
+from budget.hardware.energy_profiles import (
+    Checkpoint,
+    Converter,
+    Harvester,
+    Radio,
+    Sensor,
+    Storage,
+)
 from budget.hardware.runtime_profiles import Runtime
 from budget.hardware.schema import Profile, Reader, read_references, suggest
 
@@ -29,6 +36,7 @@ FOLDERS: dict[type[Profile], tuple[str, ...]] = {
     Storage: ("storage",),
     Radio: ("radios",),
     Sensor: ("sensors",),
+    Checkpoint: ("checkpoints",),
 }
 _NOUNS: dict[type[Profile], str] = {
     Device: "device",
@@ -38,6 +46,7 @@ _NOUNS: dict[type[Profile], str] = {
     Storage: "storage",
     Radio: "radio",
     Sensor: "sensor",
+    Checkpoint: "checkpoint memory",
 }
 _LONGEST_CHAIN = 3
 _LOADED: dict[tuple[Any, Path, int], Profile] = {}
@@ -82,6 +91,11 @@ def sensor(id_or_path: str) -> Sensor:
     return _load(Sensor, id_or_path)
 
 
+def checkpoint(id_or_path: str) -> Checkpoint:
+    """Load a memory for checkpoints."""
+    return _load(Checkpoint, id_or_path)
+
+
 def devices() -> list[str]:
     """Ids of all devices, sorted; nothing is parsed, so for all lists below."""
     return sorted(_available(Device))
@@ -115,6 +129,11 @@ def radios() -> list[str]:
 def sensors() -> list[str]:
     """Ids of all sensors."""
     return sorted(_available(Sensor))
+
+
+def checkpoints() -> list[str]:
+    """Ids of all memories for checkpoints."""
+    return sorted(_available(Checkpoint))
 
 
 def user_folders() -> list[Path]:

@@ -12,7 +12,14 @@ from rich.text import Text
 
 from budget import units
 from budget.hardware.device_profiles import Device
-from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
+from budget.hardware.energy_profiles import (
+    Checkpoint,
+    Converter,
+    Harvester,
+    Radio,
+    Sensor,
+    Storage,
+)
 from budget.hardware.figure import Figure, Kind
 from budget.hardware.profiles import Profile
 from budget.hardware.runtime_profiles import Runtime
@@ -108,6 +115,8 @@ def _columns(profile: Profile) -> dict[str, str]:
             return {"protocol": profile.protocol, "20 bytes": text.middle(profile.message_j(20))}
         case Sensor():
             return {"kind": profile.category, "active": text.middle(profile.active_w)}
+        case Checkpoint():
+            return {"16 KiB": text.middle(profile.save_j(16384))}
         case Runtime():
             return {"cores": ", ".join(sorted(profile.cycles))}
     return {}

@@ -15,6 +15,7 @@ LOADERS: dict[str, tuple[Callable[[], list[str]], Callable[[str], Profile]]] = {
     "device": (library.devices, library.device),
     "runtime": (library.runtimes, library.runtime),
     "harvester": (library.harvesters, library.harvester),
+    "checkpoint": (library.checkpoints, library.checkpoint),
     "converter": (library.converters, library.converter),
     "storage": (library.storages, library.storage),
     "radio": (library.radios, library.radio),
