@@ -10,7 +10,7 @@ from budget.codegen.c import C_TYPES, float_bounds, literal
 from budget.codegen.context import StepCode, StepContext
 from budget.codegen.steps.loops import assignments, walk
 from budget.graph import DType
-from budget.ops import Activation, QuantizedCall, registry
+from budget.ops import Activation, Operator, QuantizedCall, registry
 from budget.ops.fixed_point import activation_bounds, quantize_multiplier, storage_range
 from budget.ops.quantized import per_tensor
 from budget.ops.sigmoid import table_units
@@ -71,6 +71,8 @@ def all_results(context: StepContext) -> Any:
     stored = np.arange(-128, 128).astype(np.int8)
     call = QuantizedCall((x,), (y,), context.options.rounding)
     operator = registry.get(context.step.node.op)
+    if operator.__class__.run_quantized is Operator.run_quantized:
+        raise context.refuse(f"there is no integer arithmetic for {x.dtype.value}")
     return operator.run_quantized(context.attributes, [stored], call)[0]
 
 
