@@ -19,7 +19,7 @@ WARNINGS += ["-Wdouble-promotion", "-Werror"]
 
 def write(program: Program, folder: Path, options: EmitOptions) -> None:
     """Writes the emitted files into a folder."""
-    for path, content in emit(program, options).items():
+    for path, content in emit(program, options, selftest=False).items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
