@@ -11,6 +11,7 @@ from budget.api.firmware import Firmware
 from budget.api.measurement import MeasuredLayer, Measurement
 from budget.core.build import OPTIMISE_FLAGS, Compiler, build, find_compiler
 from budget.core.elf import Elf, Symbol, load_elf
+from budget.core.flash import FlashTiming, find_leaders, wait_cycles
 from budget.core.machine import Machine, Run
 from budget.core.profile import Count, Pricer, Profile
 from budget.core.timing import timing_of
@@ -125,24 +126,32 @@ def measure_firmware(firmware: Firmware, target: Target) -> Measurement:
     arguments = firmware.prepare(machine)
     steps = [_functions(elf, layer["function"]) for layer in firmware.layers]
     entries = [found[0] for found in steps if found]
-    run = machine.call(f"{firmware.name}_invoke", arguments, count=True, scopes=entries)
+    function = f"{firmware.name}_invoke"
+    run = machine.call(function, arguments, count=True, scopes=entries)
     used = machine.painted_bytes(paint)[1] if paint else None
     profile = Pricer(machine, timing_of(target.core)).profile(run)
-    exact_outputs = _selftest(firmware, target, flags)
+    waits = None
+    flash = _flash_timing(target)
+    if flash is not None:
+        leaders = find_leaders(machine, machine.blocks)
+        again = firmware.prepare(machine)
+        traced = machine.call(function, again, scopes=entries, leaders=leaders)
+        waits = wait_cycles(machine, traced, leaders, flash)
     return _finish(
         target,
         elf,
         profile,
         run,
+        waits,
         name=firmware.name,
         compiler=image.compiler.version,
         flags=image.flags,
         macs=firmware.macs,
-        layers=_layers(firmware, elf, profile, steps),
+        layers=_layers(firmware, elf, profile, steps, waits),
         io_bytes=firmware.io_bytes,
         arena_bytes=firmware.arena_bytes,
         arena_used_bytes=used,
-        bit_exact=exact_outputs,
+        bit_exact=_selftest(firmware, target, flags),
     )
 
 
@@ -159,8 +168,35 @@ def _measure_elf(elf: Elf, symbol: str | None, setup: Sequence[str], target: Tar
         machine.call(function)
     run = machine.call(symbol, count=True)
     profile = Pricer(machine, timing_of(target.core)).profile(run)
-    return _finish(
-        target, elf, profile, run, name=f"{elf.name}:{symbol}", notes=(f"returned {run.result}",)
+    waits = None
+    flash = _flash_timing(target)
+    if flash is not None:
+        leaders = find_leaders(machine, machine.blocks)
+        for function in setup:
+            machine.call(function)
+        waits = wait_cycles(machine, machine.call(symbol, leaders=leaders), leaders, flash)
+    name = f"{elf.name}:{symbol}"
+    return _finish(target, elf, profile, run, waits, name=name, notes=(f"returned {run.result}",))
+
+
+def _flash_timing(target: Target) -> FlashTiming | None:
+    """What the device's profile says of waiting for flash; None where it says nothing or none."""
+    if target.device is None or target.clock_hz is None:
+        return None
+    states, flash = target.device.wait_states(target.clock_hz), target.device.flash
+    if not states or flash is None or flash.word_bytes is None:
+        return None
+    word = int(flash.word_bytes.value)
+
+    def size(figure: Figure | None, default: int = 0) -> int:
+        return default if figure is None else int(figure.value)
+
+    return FlashTiming(
+        states,
+        word,
+        size(flash.line_bytes, word),
+        size(flash.instruction_cache_bytes),
+        size(flash.data_cache_bytes),
     )
 
 
@@ -201,15 +237,25 @@ def _selftest(firmware: Firmware, target: Target, flags: Sequence[str]) -> bool 
 
 
 def _layers(
-    firmware: Firmware, elf: Elf, profile: Profile, steps: Sequence[Sequence[Symbol]]
+    firmware: Firmware,
+    elf: Elf,
+    profile: Profile,
+    steps: Sequence[Sequence[Symbol]],
+    waits: Sequence[int] | None,
 ) -> tuple[MeasuredLayer, ...]:
-    by_function: dict[str, Count] = {}
-    for name, count in profile.scopes:
-        by_function[name] = by_function.get(name, Count()) + count
+    counted: dict[str, Count] = {}
+    waited: dict[str, int] = {}
+    # the first scope is what ran outside all layers
+    waits = waits or [0] * (len(profile.scopes) + 1)
+    for (name, count), wait in zip(profile.scopes, waits[1:], strict=True):
+        counted[name] = counted.get(name, Count()) + count
+        waited[name] = waited.get(name, 0) + wait
+    whole = max(profile.total.cycles + sum(waits), 1)
     rows = []
     for layer, symbols in zip(firmware.layers, steps):
         tables = [elf.symbols[t["name"]] for t in layer["tables"] if t["name"] in elf.symbols]
-        count = by_function.get(symbols[0].name, Count()) if symbols else Count()
+        entry = symbols[0].name if symbols else ""
+        count, wait = counted.get(entry, Count()), waited.get(entry, 0)
         rows.append(
             MeasuredLayer(
                 layer["index"],
@@ -217,21 +263,30 @@ def _layers(
                 layer["operator"],
                 layer["macs"],
                 count,
-                0,
+                wait,
                 sum(symbol.size_bytes for symbol in (*symbols, *tables)),
-                count.cycles / max(profile.total.cycles, 1),
+                (count.cycles + wait) / whole,
             )
         )
     return tuple(rows)
 
 
 def _finish(
-    target: Target, elf: Elf, profile: Profile, run: Run, *, name: str, **known: Any
+    target: Target,
+    elf: Elf,
+    profile: Profile,
+    run: Run,
+    waits: Sequence[int] | None,
+    *,
+    name: str,
+    notes: tuple[str, ...] = (),
+    **known: Any,
 ) -> Measurement:
     """Joins what was counted with the device's clock and power."""
     timing = timing_of(target.core)
     device, clock = target.device, target.clock_hz
-    cycles = exact(float(profile.total.cycles), "cycles")
+    waiting = sum(waits or ())
+    cycles = exact(float(profile.total.cycles + waiting), "cycles")
     latency = energy = None
     if device is not None and clock is not None:
         cycles = _against_silicon(cycles, target.core)
@@ -246,8 +301,8 @@ def _finish(
         core=target.core,
         timing=timing.source,
         count=profile.total,
-        wait_states=None,
-        wait_cycles=0,
+        wait_states=None if device is None or clock is None else device.wait_states(clock),
+        wait_cycles=waiting,
         cycles=cycles,
         functions=profile.functions,
         flash_bytes=flash,
@@ -257,8 +312,27 @@ def _finish(
         clock_hz=clock,
         latency=latency,
         energy=energy,
+        notes=(*notes, *_notes(target, waits)),
         **known,
     )
+
+
+def _notes(target: Target, waits: Sequence[int] | None) -> tuple[str, ...]:
+    if target.device is None or target.clock_hz is None:
+        return ("no device given: cycles are those of zero wait states",)
+    states = target.device.wait_states(target.clock_hz)
+    notes = []
+    if target.core != target.device.core:
+        notes.append(f"{target.device.id} has a {target.device.core}, not a {target.core}")
+    if waits is None and states != 0:
+        missing = "how its flash keeps up" if states is None else "the caches of its flash"
+        notes.append(
+            f"the profile of {target.device.id} does not say {missing}: "
+            "waiting for flash is not in the cycles"
+        )
+    if _ERRORS[target.core][2] is Kind.ASSUMED:
+        notes.append(f"the model of {target.core} was not compared with silicon")
+    return tuple(notes)
 
 
 def _against_silicon(cycles: Quantity, core: str) -> Quantity:

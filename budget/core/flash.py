@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from budget.core.machine import STOP, Leader, Machine, Run
+from budget.core.counting import Leader
+from budget.core.machine import STOP, Machine, Run
 from budget.core.timing.instruction import Instruction, Kind
 
 _LOADS = {

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budget.core.counting import Counter, Leader, Scope
 from budget.core.elf import Elf, Symbol
 from budget.core.timing.instruction import Instruction, decode
 from budget.errors import BudgetError, MissingToolError, UsageError
@@ -32,7 +33,6 @@ _SCRATCH = 0x9000_0000
 _SCRATCH_BYTES = 0x100_0000
 _HEAP_BYTES = 0x100_0000
 
-Pair = tuple[int, int]
 _CODE, _BLOCK = 4, 8  # UC_HOOK_CODE, UC_HOOK_BLOCK
 _CALLBACK = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_void_p
@@ -43,38 +43,6 @@ class FirmwareError(BudgetError):
     """The program did what no program should: a fault, an undefined instruction, no end."""
 
     exit_code = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Leader:
-    """A load whose address is read while it runs, and those known from it.
-
-    Attributes:
-        address: of the instruction.
-        base: register.
-        index: register added, shifted; empty for none.
-        index_shift: left shift of the index.
-        offsets: bytes from the base of every word that it and its followers read.
-    """
-
-    address: int
-    base: str
-    index: str
-    index_shift: int
-    offsets: list[int]
-
-
-@dataclass
-class Scope:
-    """What ran between entering and leaving a function, callees included.
-
-    Attributes:
-        name: of the function; empty for what ran outside all scopes.
-        pairs: (address of a block, address of the next) → how often.
-    """
-
-    name: str
-    pairs: dict[Pair, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,7 +187,7 @@ class Machine:
         removals = []
         if count or leaders is not None:
             entries = {symbol.address: symbol.name for symbol in scopes}
-            counter = _Counter(self._blocks, entries, leaders is not None)
+            counter = Counter(self._blocks, entries, leaders is not None)
             hook = counter.make_block_hook(self._reader("lr"))
             removals = [self._add_hook(_BLOCK, hook)]
             for number, leader in enumerate(leaders or (), 1):
@@ -243,6 +211,11 @@ class Machine:
             stack - bottom - lowest if highest else 0,
             counter.trace if counter else (),
         )
+
+    @property
+    def blocks(self) -> list[int]:
+        """Addresses of all blocks counted so far."""
+        return list(self._blocks)
 
     def block(self, address: int) -> tuple[Instruction, ...]:
         """The instructions of a block that was counted."""
@@ -403,65 +376,6 @@ class Paint:
 
     address: int
     noise: NDArray[np.uint8] = field(repr=False)
-
-
-class _Counter:
-    """Counts pairs of blocks, by scope."""
-
-    def __init__(self, sizes: dict[int, int], entries: dict[int, str], trace: bool) -> None:
-        self.scopes = [Scope("")]
-        self.trace: list[int] = []
-        self._sizes = sizes
-        self._entries = entries
-        self._keep = trace
-        self._open: list[tuple[Scope, int]] = [(self.scopes[0], -1)]
-        self._last = lambda: 0
-
-    def make_block_hook(self, link_register: Callable[[], int]) -> Any:
-        """A callback as small as it can be: it runs for every block executed."""
-        sizes, order, marks = self._sizes, self.trace, set(self._entries)
-        keep = order.append if self._keep else None
-        pairs, previous = self.scopes[0].pairs, 0
-        self._last = lambda: previous
-
-        def hook(_: Any, address: int, size: int, __: Any) -> None:
-            nonlocal pairs, previous
-            if address in marks:
-                pairs = self._switch(address, marks, link_register)
-            pair = previous, address
-            try:
-                pairs[pair] += 1
-            except KeyError:
-                pairs[pair] = 1
-                sizes[address] = size
-            previous = address
-            if keep is not None:
-                keep(address)
-
-        return hook
-
-    def _switch(
-        self, address: int, marks: set[int], link_register: Callable[[], int]
-    ) -> dict[Pair, int]:
-        """Enters or leaves a scope; a jump back to a function's first block does neither."""
-        scope, leave = self._open[-1]
-        before = len(self._open), len(self.scopes)
-        while address == leave:
-            self._open.pop()
-            scope, leave = self._open[-1]
-        name = self._entries.get(address)
-        if name is not None and name != scope.name:
-            scope = Scope(name)
-            self.scopes.append(scope)
-            self._open.append((scope, link_register() & ~1))
-            marks.add(self._open[-1][1])
-        if self._keep and before != (len(self._open), len(self.scopes)):
-            self.trace.append(-1 - next(i for i, s in enumerate(self.scopes) if s is scope))
-        return scope.pairs
-
-    def finish(self, stop: int) -> None:
-        """The last block went to where the caller waits."""
-        self._open[-1][0].pairs[self._last(), stop] = 1
 
 
 def _library() -> Any:

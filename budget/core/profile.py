@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from budget.core.machine import STOP, FirmwareError, Machine, Pair, Run
+from budget.core.counting import Pair
+from budget.core.machine import STOP, FirmwareError, Machine, Run
 from budget.core.timing import Price, Timing
 from budget.core.timing.instruction import Instruction
 
