@@ -56,6 +56,7 @@ def check_document(check: Check) -> dict[str, Any]:
             "power": quantity_document(inference.power),
             "boundary": inference.boundary,
         },
+        "ledger": check.power.ledger.to_json() if check.power else None,
         "memory": {
             "arena_bytes": check.program.arena_bytes,
             "arena_lower_bound_bytes": check.program.lower_bound_bytes,

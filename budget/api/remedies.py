@@ -45,6 +45,12 @@ def remedies_for(
             found += _more_speed(constraint, device, runtime, inference, question, program)
         elif constraint.name in {"flash", "ram"}:
             found += _more_memory(constraint, device, program)
+        elif constraint.name in {"storage", "life"} and power is not None:
+            found += _keep_going(constraint, power, question)
+        elif constraint.name.startswith("cold-start-"):
+            found += _start_from_empty(constraint)
+        elif constraint.name in {"period", "peak-current"}:
+            found += _other_limits(constraint)
     return tuple(found)
 
 
@@ -54,6 +60,9 @@ def _more_energy(
     have = constraint.have
     source, cycle = question.source, power.cycle
     assert have is not None and constraint.need is not None and source is not None
+    if constraint.status is Status.UNSURE:
+        yield from _surely_enough(constraint.need, have, power, question)
+        return
     if source.power_density_w_per_m2 is not None and not cycle.chain.obstacle:
         area = area_for(cycle.chain, power.average)
         yield Remedy("power", "area", area, f"{_text(area)} of {source.name.lower()}")
@@ -69,6 +78,65 @@ def _more_energy(
     factor = (power.per_inference * power.rate_hz / left).as_unit("ratio")
     text = f"{_factor(factor)} less energy per inference"
     yield Remedy("power", "energy", factor, text)
+
+
+def _surely_enough(
+    need: Quantity, have: Quantity, power: AveragePower, question: Question
+) -> Iterator[Remedy]:
+    """Where the intervals overlap: what parts them, the most needed from the least there."""
+    least, most = float(have.low), float(need.high)
+    source = question.source
+    assert source is not None
+    if source.power_density_w_per_m2 is not None and question.area_m2 is not None and least > 0:
+        # efficiency does not fall with the input, so power grows at least as the area
+        area = exact(question.area_m2 * most / least, "m2")
+        yield Remedy("power", "area", area, f"{_text(area)} of {source.name.lower()} to be sure")
+    left = least - float(power.standing.high)
+    if left <= 0:
+        return
+    per_inference = float(power.per_inference.high)
+    rate = exact(left / per_inference, "1/s")
+    text = f"{units.format_rate(float(rate.value), 'inference')} to be sure"
+    yield Remedy("power", "rate", rate, text)
+
+
+def _keep_going(
+    constraint: Constraint, power: AveragePower, question: Question
+) -> Iterator[Remedy]:
+    """A storage that is too small for a gap, or for a life."""
+    assert constraint.need is not None and constraint.have is not None
+    storage = question.storage
+    assert storage is not None
+    if constraint.name == "storage":
+        yield Remedy(
+            "storage", "storage", constraint.need, f"a storage of {_text(constraint.need)}"
+        )
+        return
+    factor = (constraint.need / constraint.have).as_unit("ratio")
+    energy = (storage.energy_j * factor).as_unit("J")
+    yield Remedy("life", "storage", energy, f"a storage of {_text(energy)}")
+    assert question.life_s is not None
+    left = headroom((storage.energy_j / question.life_s).as_unit("W"), power.standing)
+    if float(left.value) > 0:
+        rate = (left / power.per_inference).as_unit("1/s")
+        yield Remedy("life", "rate", rate, units.format_rate(float(rate.value), "inference"))
+
+
+def _start_from_empty(constraint: Constraint) -> Iterator[Remedy]:
+    assert constraint.need is not None
+    what = constraint.name.removeprefix("cold-start-")
+    text = f"a source of {_text(constraint.need)}, or a storage that is never empty"
+    yield Remedy(constraint.name, what, constraint.need, text)
+
+
+def _other_limits(constraint: Constraint) -> Iterator[Remedy]:
+    assert constraint.need is not None
+    if constraint.name == "period":
+        rate = (1.0 / constraint.need).as_unit("1/s")
+        yield Remedy("period", "rate", rate, units.format_rate(float(rate.value), "cycle"))
+    else:
+        text = f"a storage that gives {_text(constraint.need)}, or a capacitor beside it"
+        yield Remedy("peak-current", "storage", constraint.need, text)
 
 
 def _more_speed(

@@ -16,6 +16,7 @@ from budget.cli import (
     measure,
     operators,
     profiles,
+    scenarios,
     solve,
     summarize,
     transmit,
@@ -60,6 +61,7 @@ for _module in (
     transmit,
     emit,
     profiles,
+    scenarios,
     operators,
     measure,
 ):

@@ -6,11 +6,13 @@ import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
 from budget.cli import options
+from budget.errors import UsageError
 
 if TYPE_CHECKING:
     from budget.scenario.schema import Scenario
@@ -86,7 +88,10 @@ def takes_life(command: Callable[..., None]) -> Callable[..., None]:
 
     def run(**given: Any) -> None:
         texts = {name: given.pop(name) for name in added}
-        command(**given, scenario=scenario_of(texts))
+        scenario = scenario_of(texts)
+        if texts["write_scenario"] is not None:
+            _write(scenario, given.get("model"), texts["write_scenario"])
+        command(**given, scenario=scenario)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -119,6 +124,24 @@ def scenario_of(texts: dict[str, str | None]) -> Scenario:
     return merged(load_scenario(named), over) if named else over
 
 
+def _write(scenario: Scenario, model: str | None, file: str) -> None:
+    """Writes a scenario file that stands for all the options.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from budget.scenario.schema import to_toml
+
+    path = Path(file)
+    whole = replace(scenario, id=path.stem, model=model or scenario.model)
+    try:
+        path.write_text(to_toml(whole), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"cannot be written: {error.strerror}", where=file, hint="check folder and permissions"
+        ) from None
+
+
 def _name(option: _Option) -> str:
     return option.flags[0].removeprefix("--").replace("-", "_")
 
@@ -127,7 +150,11 @@ def _name(option: _Option) -> str:
 def _annotations() -> dict[str, Any]:
     """Parameter name → type and option; made once for all commands."""
     file = typer.Option("--scenario", help="A file of all these, or an id ('budget scenarios').")
-    found: dict[str, Any] = {"scenario": Annotated[str | None, file]}
+    write = typer.Option("--write-scenario", help="Write all these options to a file first.")
+    found: dict[str, Any] = {
+        "scenario": Annotated[str | None, file],
+        "write_scenario": Annotated[str | None, write],
+    }
     for option in OPTIONS:
         made = typer.Option(*option.flags, help=option.help, rich_help_panel=option.panel)
         found[_name(option)] = Annotated[str | None, made]

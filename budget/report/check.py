@@ -11,9 +11,16 @@ from budget import units
 from budget.api.check import Check
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
+from budget.report.ledger import render_ledger
 from budget.verdict import Constraint, Verdict
 
-_NAMES = {"ram": "RAM", "power": "average power"}
+_NAMES = {
+    "ram": "RAM",
+    "power": "average power",
+    "cold-start-voltage": "cold start, V",
+    "cold-start-power": "cold start, W",
+    "peak-current": "peak current",
+}
 
 
 def report_check(check: Check, *, explain: bool = False, json: bool = False) -> None:
@@ -35,6 +42,7 @@ def render(check: Check) -> Group:
     return Group(
         _headline(check),
         _cost_table(check),
+        *_ledger(check),
         _constraint_table(check),
         _binding(check),
         _verdict_line(check),
@@ -81,6 +89,16 @@ def _cost_table(check: Check) -> Table:
     if inference.power is not None:
         table.add_row("power", f"{text.interval(inference.power)} while it runs")
     return table
+
+
+def _ledger(check: Check) -> list[Group]:
+    """Where the energy goes, if there is more to tell than sleep and inference."""
+    question = check.question
+    around = question.around
+    more = (around.sensor, around.radio, around.front_end, around.second, question.converter)
+    if check.power is None or all(part is None for part in (*more, question.storage)):
+        return []
+    return [render_ledger(check.power.ledger)]
 
 
 def _constraint_table(check: Check) -> Table:

@@ -5,6 +5,7 @@ Every key is also an option of the command line; what the command line says wins
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import fields, is_dataclass
 from importlib import resources
@@ -14,6 +15,7 @@ from typing import Any, Literal
 from budget.errors import ProfileError
 from budget.hardware.schema import Reader, number, section, suggest
 from budget.records import keyword_record
+from budget.units import DIMENSIONS
 
 
 @keyword_record
@@ -133,33 +135,46 @@ def scenarios() -> list[str]:
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
+def scenario_text(id_or_path: str | Path) -> tuple[str, str]:
+    """The text of a scenario that ships, or of a file, and the file's name.
+
+    Raises:
+        ProfileError: no such scenario, or a file that cannot be read.
+    """
+    text = str(id_or_path)
+    path = Path(text)
+    if not text.endswith(".toml"):
+        if text not in scenarios():
+            hint = suggest(text, scenarios())
+            raise ProfileError(f"there is no scenario '{text}'", where="--scenario", hint=hint)
+        path = Path(str(resources.files("budget.scenarios"))) / f"{text}.toml"
+    try:
+        return path.read_text(encoding="utf-8"), path.name
+    except OSError as error:
+        raise ProfileError(
+            f"cannot be read: {error.strerror}", where=text, hint="check the path"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ProfileError(
+            f"not a TOML file: {error}", where=text, hint="see https://toml.io"
+        ) from None
+
+
 def load_scenario(id_or_path: str | Path) -> Scenario:
     """Reads a scenario that ships, or a file.
 
     Raises:
         ProfileError: no such scenario, not TOML, an unknown key, a wrong unit.
     """
-    text = str(id_or_path)
-    if text.endswith(".toml"):
-        path = Path(text)
-        if not path.is_file():
-            raise ProfileError("there is no such file", where=text, hint="check the path")
-    else:
-        path = Path(str(resources.files("budget.scenarios"))) / f"{text}.toml"
-        if text not in scenarios():
-            raise ProfileError(
-                f"there is no scenario '{text}'",
-                where="--scenario",
-                hint=suggest(text, scenarios()),
-            )
+    text, name = scenario_text(id_or_path)
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
         raise ProfileError(
-            f"not a TOML file: {error}", where=path.name, hint="see https://toml.io"
+            f"not a TOML file: {error}", where=name, hint="see https://toml.io"
         ) from None
-    table.setdefault("id", path.stem)
-    return Reader(path.name, path.stem, {}).build(Scenario, table)
+    table.setdefault("id", name.removesuffix(".toml"))
+    return Reader(name, name, {}).build(Scenario, table)
 
 
 def merged(base: Scenario, over: Scenario) -> Scenario:
@@ -185,8 +200,6 @@ def to_toml(scenario: Scenario) -> str:
 
 
 def _lines(value: Any, path: str) -> list[str]:
-    from budget.units import DIMENSIONS
-
     plain, nested = [], []
     for declared in fields(value):
         item = getattr(value, declared.name)
@@ -198,7 +211,8 @@ def _lines(value: Any, path: str) -> list[str]:
                 unit = DIMENSIONS[declared.metadata["number"]][1]
                 written = f'"{item!r}{_WRITTEN.get(unit, unit)}"'
             else:
-                written = '"' + str(item).replace("\\", "\\\\").replace('"', '\\"') + '"'
+                # a JSON string is a TOML string, too
+                written = json.dumps(item, ensure_ascii=False)
             plain.append(f"{declared.name} = {written}")
     return plain + nested
 
