@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,11 @@ class Outcome:
         worn = self.store.fade_ratio * self.drawn_j / (self.store.full_j * (1 - AGED_RATIO))
         return self.duration_s / worn if worn > 0 else float("inf")
 
+    def without_course(self) -> Outcome:
+        """The same without energies over time, which are most of its size."""
+        none = np.empty(0)
+        return replace(self, time_s=none, energy_j=none, on=np.empty(0, np.bool_))
+
     def to_json(self) -> dict[str, Any]:
         """The form that `--json` prints; what never comes is null."""
         return {
@@ -164,7 +169,7 @@ def outcome_of(store: Store, segments: Segments, pieces: Pieces, start_j: float)
         float(np.max(gaps)),
         float(starts[begun[0]]) if len(begun) else float("inf"),
         lowest,
-        (store.full_j - lowest) / store.usable_j,
+        min((store.full_j - lowest) / store.usable_j, 1.0),
         drawn,
         pieces.full_j / store.full_j,
         pieces.end_j,
