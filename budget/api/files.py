@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -25,11 +26,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         UsageError: the folder cannot be written, or the disk is full.
     """
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("is a file, not a folder", where=str(folder), hint="choose another -o")
     made: Path | None = None
     temporary: Path | None = None
     try:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError("is a file, not a folder", where=str(folder), hint="choose another -o")
         made = _make(folder)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".budget-"))
         for path, content in files.items():
@@ -37,17 +38,21 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(content)
         _move_all(temporary, folder, list(files), _left_behind(folder, files))
+        shutil.rmtree(temporary)
     except OSError as error:
+        hint = "nothing was changed; choose another -o or make room"
+        displaced = temporary is not None and any(
+            path.is_file() for path in (temporary / "old").rglob("*")
+        )
+        if displaced:
+            hint = f"what could not be put back is in {temporary}"
+        elif temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
         raise UsageError(
-            f"cannot be written: {error.strerror or error}",
-            where=str(folder),
-            hint="nothing was changed; choose another -o or make room",
+            f"cannot be written: {error.strerror or error}", where=str(folder), hint=hint
         ) from None
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _make(folder: Path) -> Path | None:
@@ -89,6 +94,8 @@ def _move_all(temporary: Path, folder: Path, new: list[str], old: list[str]) -> 
         for path in (*new, *old):
             target, kept = folder / path, temporary / "old" / path
             _make_for(target, undo)
+            if target.is_dir() and not target.is_symlink():
+                raise IsADirectoryError(errno.EISDIR, f"{path} is a folder")
             if target.exists() or target.is_symlink():
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 target.replace(kept)

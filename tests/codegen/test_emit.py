@@ -144,8 +144,10 @@ def test_contexts_are_independent(tmp_path: Path) -> None:
         '#include "hot.h"\n#include <string.h>\n'
         "int main(void)\n{\n    static hot_context one, two;\n"
         "    static int8_t x[HOT_INPUT_SIZE], y[HOT_INPUT_SIZE];\n"
-        "    int8_t a[HOT_OUTPUT_SIZE], b[HOT_OUTPUT_SIZE], c[HOT_OUTPUT_SIZE], d[HOT_OUTPUT_SIZE];\n"
-        "    for (int i = 0; i < HOT_INPUT_SIZE; i++) {\n        y[i] = (int8_t)(i * 7 % 255 - 128);\n"
+        "    int8_t a[HOT_OUTPUT_SIZE], b[HOT_OUTPUT_SIZE];\n"
+        "    int8_t c[HOT_OUTPUT_SIZE], d[HOT_OUTPUT_SIZE];\n"
+        "    for (int i = 0; i < HOT_INPUT_SIZE; i++) {\n"
+        "        y[i] = (int8_t)(i * 7 % 255 - 128);\n"
         "    }\n    hot_init(&one);\n    hot_init(&two);\n    hot_invoke(&one, x, a);\n"
         "    hot_invoke(&one, y, b);\n    hot_set(&one, x);\n    hot_set(&two, y);\n"
         "    for (int i = 0; i < HOT_STEPS; i++) {\n        hot_step(&one, i);\n"
@@ -260,7 +262,7 @@ def test_everything_that_cannot_be_emitted_is_listed(tmp_path: Path) -> None:
     builder.node("softmax", ["x"], ["a"], SoftmaxAttributes(1.0), name="first")
     builder.node("softmax", ["a"], ["b"], SoftmaxAttributes(1.0), name="second")
     builder.output("b")
-    with pytest.raises(UnsupportedModelError, match="first.*second") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"first.*second") as caught:
         emit(builder.build(), tmp_path, precision="float32")
     assert caught.value.hint
 
