@@ -1,10 +1,13 @@
 """Runs the commands in the documentation and compares, or rewrites, what they print.
 
-    python tests/readme.py            compare; exit status 1 and a diff where they part
-    python tests/readme.py --update   write what the commands print now
+    python tests/readme.py                   compare; exit status 1 and a diff where they part
+    python tests/readme.py --update          write what the commands print now
+    python tests/readme.py --update --slow   the slow ones too
 
 A block fenced as ``console`` holds commands behind ``$ `` and, below each, its standard output
-at 80 columns without colour. A block fenced as ``sh`` is not run (set-up commands).
+at 80 columns without colour. Words behind ``console`` say what a block needs: ``slow`` (minutes),
+``models`` (the real models, which do not ship), ``arm`` (arm-none-eabi-gcc). A block fenced as
+``sh`` is not run (set-up commands).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md",)
-BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```console([a-z ]*)\n(.*?)```", re.DOTALL)
 
 
 def commands(block: str) -> list[str]:
@@ -49,23 +52,26 @@ def output(command: str) -> str:
     return "\n".join(line.rstrip() for line in result.stdout.splitlines()).strip("\n")
 
 
-def refreshed(text: str) -> str:
-    """The page with every command's present output."""
+def refreshed(text: str, *, slow: bool = False) -> str:
+    """The page with every command's present output; slow blocks stay unless asked for."""
 
     def again(match: re.Match[str]) -> str:
-        parts = [f"$ {command}\n{output(command)}" for command in commands(match.group(1))]
-        return "```console\n" + "\n\n".join(parts) + "\n```"
+        needs, block = match.groups()
+        if "slow" in needs and not slow:
+            return match.group(0)
+        parts = [f"$ {command}\n{output(command)}" for command in commands(block)]
+        return f"```console{needs}\n" + "\n\n".join(parts) + "\n```"
 
     return BLOCK.sub(again, text)
 
 
-def main(update: bool) -> int:
+def main(update: bool, slow: bool) -> int:
     """Compares or rewrites all pages; the exit status."""
     status = 0
     for name in PAGES:
         page = ROOT / name
         old = page.read_text()
-        new = refreshed(old)
+        new = refreshed(old, slow=slow)
         if update:
             page.write_text(new)
         elif new != old:
@@ -76,4 +82,4 @@ def main(update: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main("--update" in sys.argv[1:]))
+    sys.exit(main("--update" in sys.argv[1:], "--slow" in sys.argv[1:]))

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from readme import BLOCK, PAGES, ROOT, commands, output
 
 BLOCKS = [
-    (name, match.group(1))
+    pytest.param(
+        name,
+        match.group(1),
+        match.group(2),
+        id=commands(match.group(2))[0][:60],
+        marks=[pytest.mark.slow] if "slow" in match.group(1) else [],
+    )
     for name in PAGES
     for match in BLOCK.finditer((ROOT / name).read_text())
 ]
 
 
-@pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[commands(b)[0][:60] for _, b in BLOCKS])
-def test_output_is_real(page: str, block: str) -> None:
+@pytest.mark.parametrize(("page", "needs", "block"), BLOCKS)
+def test_output_is_real(
+    page: str, needs: str, block: str, request: pytest.FixtureRequest
+) -> None:
+    if "models" in needs:
+        request.getfixturevalue("models")
+    if "arm" in needs and shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("no arm-none-eabi-gcc")
     expected = "\n\n".join(f"$ {command}\n{output(command)}" for command in commands(block))
     assert block.rstrip("\n") == expected, f"run: python tests/readme.py --update ({page})"
 
