@@ -27,6 +27,8 @@ class Harvester(Profile):
         voltage_v: where it gives most power; a converter's efficiency depends on it.
         conditions: under which the power holds.
         gap_s: longest time without power to be expected in ordinary use.
+        light_w_per_m2: irradiance at which the power holds, of what lives on light; the power
+            is taken to follow it.
     """
 
     category: Literal["light", "vibration", "thermal", "rf", "other"] = "other"
@@ -36,6 +38,7 @@ class Harvester(Profile):
     device_area_m2: Figure | None = quantity("area", exact=True)
     voltage_v: Figure | None = quantity("voltage", exact=True)
     gap_s: Figure | None = quantity("time")
+    light_w_per_m2: Figure | None = quantity("power density", exact=True)
 
     def power(self, area_m2: Real | None = None) -> Quantity:
         """Harvested power, in watts.
