@@ -36,9 +36,7 @@ def plain(shape: tuple[int, ...], dtype: DType = DType.FLOAT32) -> TensorType:
     return TensorType(shape, dtype)
 
 
-def graph_of(
-    op: str, attributes: Any, operands: list[Any], output: TensorType | None = None
-) -> Graph:
+def graph_of(op: str, attributes: Any, operands: list[Any], *outputs: TensorType | None) -> Graph:
     """One node; operands are types of inputs, or (array, quantisation) of constants."""
     builder = GraphBuilder(op)
     names, types = [], []
@@ -49,9 +47,11 @@ def graph_of(
             names.append(builder.constant(f"c{index}", *operand))
         types.append(builder.tensors[names[-1]].type)
     attributes = registry.get(op).Attributes() if attributes is None else attributes
-    output = output or registry.get(op).infer(attributes, types)[0]
-    builder.node(op, names, [builder.tensor("y", output)], attributes)
-    builder.output("y")
+    if not outputs or outputs[0] is None:
+        outputs = registry.get(op).infer(attributes, types)
+    results = [builder.tensor(f"y{i}", type) for i, type in enumerate(outputs) if type is not None]
+    builder.node(op, names, results, attributes)
+    builder.output(*results)
     return builder.build()
 
 
