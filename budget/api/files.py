@@ -26,11 +26,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         UsageError: the folder cannot be written, or the disk is full.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UsageError("is a file, not a folder", where=str(folder), hint="choose another -o")
     made: Path | None = None
     temporary: Path | None = None
     try:
+        if folder.is_file():
+            raise UsageError("is a file, not a folder", where=str(folder), hint="choose another -o")
         made = _make(folder)
         temporary = Path(tempfile.mkdtemp(dir=folder, prefix=".budget-"))
         for path, content in files.items():
