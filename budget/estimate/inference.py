@@ -1,6 +1,8 @@
 """Cycles, latency, energy, flash and RAM of one inference of a program on a device.
 
-    cycles  = inference + Σ steps (layer + outputs · output + MACs · mac[kind])   times the residual
+    cycles  = residual · (inference + Σ steps stall[kind] · (layer + outputs · output
+                                                             + MACs · mac[kind]))
+    stall   = 1 + flash wait states at the clock · stall per wait state (0 for code in a cache)
     latency = cycles / clock
     energy  = power while running · latency, or on an engine Σ MACs · energy per MAC
     flash   = weights + code base + operator types · operator + steps · step
@@ -15,17 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from budget.errors import ProfileError
+from budget.estimate.stalls import NO_STALLS, Stalls, stalls_of
+from budget.estimate.work import layer_of, operator_kind
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity, exact, total
 from budget.hardware.runtime_profiles import Runtime, StepCycles
 from budget.plan.program import Program, Step
 from budget.records import record
-
-_KINDS = {
-    "depthwise_conv_2d": "depthwise",
-    "fully_connected": "fully_connected",
-    "batch_matmul": "fully_connected",
-}
 
 
 @record
@@ -114,9 +112,10 @@ def estimate_inference(
     clock = device.max_hz if clock_hz is None else clock_hz
     power = device.power_w(clock_hz, voltage_v, supply)
     table = runtime.on(device.core)
-    per_step = {step.index: step_cycles(step, program, table) for step in program.steps}
+    stalls = NO_STALLS if runtime.includes_stalls else stalls_of(device, clock)
+    per_step = {step.index: step_cycles(step, program, table, stalls) for step in program.steps}
     cycles = total([table.inference, *per_step.values()], "cycles")
-    residual = runtime.residual_ratio
+    residual = table.table.residual_ratio or runtime.residual_ratio
     if residual is not None:
         cycles = (cycles * residual.quantity).as_unit("cycles")
     latency = (cycles / clock).as_unit("s")
@@ -137,33 +136,26 @@ def estimate_inference(
     voltage = voltage_v or (device.supply.voltage_v.value if device.supply else None)
     return InferenceEstimate(
         clock, voltage, cycles, latency, power, energy, device.boundary, flash, ram, layers,
-        _borrowed(runtime, device),
+        _borrowed(runtime, table, device, stalls),
     )  # fmt: skip
 
 
-def step_cycles(step: Step, program: Program, table: StepCycles) -> Quantity:
+def step_cycles(
+    step: Step, program: Program, table: StepCycles, stalls: Stalls = NO_STALLS
+) -> Quantity:
     """Cycles of one step on the core that ``table`` is for; exactly zero for a view."""
     if not step.kernel:
         return exact(0.0, "cycles")
     out = program.types[step.node.outputs[0]]
-    return table.step(
-        operator_kind(step, program),
+    layer = layer_of(step, program)
+    cycles = table.step(
+        layer.kind,
         macs=step.cost.macs,
-        outputs=out.element_count,
+        outputs=layer.elements,
         flops=step.cost.flops,
         is_float=out.dtype.is_float,
     )
-
-
-def operator_kind(step: Step, program: Program) -> str:
-    """Which of a runtime's prices a step falls under."""
-    op = step.node.op
-    if op in _KINDS:
-        return _KINDS[op]
-    if op in {"conv_2d", "transpose_conv_2d"}:
-        kernel = program.types[step.node.inputs[1]].shape[1:3]
-        return "pointwise" if kernel == (1, 1) else "conv"
-    return "other"
+    return (cycles * stalls.ratio(layer.kind)).as_unit("cycles")
 
 
 def live_bytes_by_step(program: Program) -> list[int]:
@@ -208,7 +200,7 @@ def ram_need(program: Program, runtime: Runtime) -> Quantity:
     channels = sum(
         program.types[step.node.outputs[0]].shape[-1]
         for step in running
-        if operator_kind(step, program) in {"conv", "pointwise", "depthwise"}
+        if operator_kind(step, program) in {"conv", "shallow_conv", "pointwise", "depthwise"}
     )
     parts = {
         overhead.base_bytes: 1,
@@ -260,12 +252,22 @@ def _on_engine(
     )
 
 
-def _borrowed(runtime: Runtime, device: Device) -> tuple[str, ...]:
-    table = runtime.cycles.get(device.core)
-    if table is None:
-        return (
-            f"{runtime.id} has no figures of its own for {device.core}: its general ones are used",
+def _borrowed(
+    runtime: Runtime, table: StepCycles, device: Device, stalls: Stalls
+) -> tuple[str, ...]:
+    notes = []
+    if device.core not in runtime.cycles:
+        notes.append(
+            f"{runtime.id} has no figures of its own for {device.core}: its general ones are used"
         )
-    if table.like:
-        return (f"{runtime.id} on {device.core} borrows from {table.like}, with a wider interval",)
-    return ()
+    elif table.lineage:
+        notes.append(
+            f"{runtime.id} was not measured on {device.core}: it borrows {table.lineage}, "
+            "with a wider interval"
+        )
+    if stalls.is_assumed and stalls.states:
+        notes.append(
+            f"the profile of {device.id} has no flash wait states: {stalls.states} assumed, "
+            f"as is usual for {device.core}"
+        )
+    return tuple(notes)

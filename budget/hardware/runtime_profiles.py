@@ -13,18 +13,35 @@ class Cycles:
     """Cycles of a runtime's kernels on one core family.
 
     A core is either described by cycles per multiply-accumulate of each operator kind, or by
-    cycles per FLOP, or borrowed: like another core, times a ratio.
+    cycles per FLOP, or borrowed: like another core, times a ratio. Cycles are those without wait
+    states of the flash, unless the profile's `stalls` says that they are included.
+
+    Attributes:
+        like: core family whose prices are borrowed, times `ratio`.
+        borrowed: what the prices rest on where the runtime has no measurements on this core.
+        rows: distinct measurements of the runtime on this core that the prices were fitted to.
+        residual_ratio: measured over estimated latency on this core, as a figure around 1.
+        shallow_conv_mac: of convolutions over so few channels that words are not filled.
+        output: to requantise and store one output of an operator with MACs.
+        element: to process one element of an operator without.
+        layer: for each operator, whatever its size.
+        inference: for each inference.
     """
 
     like: str = ""
+    borrowed: str = ""
+    rows: int = 0
     ratio: Figure | None = quantity("ratio")
+    residual_ratio: Figure | None = quantity("ratio")
     flop: Figure | None = quantity("cycles")
     conv_mac: Figure | None = quantity("cycles")
+    shallow_conv_mac: Figure | None = quantity("cycles")
     pointwise_mac: Figure | None = quantity("cycles")
     depthwise_mac: Figure | None = quantity("cycles")
     fully_connected_mac: Figure | None = quantity("cycles")
     float_mac: Figure | None = quantity("cycles")
     output: Figure | None = quantity("cycles")
+    element: Figure | None = quantity("cycles")
     layer: Figure | None = quantity("cycles")
     inference: Figure | None = quantity("cycles")
 
@@ -65,15 +82,18 @@ class StepCycles:
     core: str
     table: Cycles
     ratio: Quantity
+    borrowed_from: str = ""
 
     def mac(self, operator: str, *, is_float: bool = False) -> Quantity:
         """Cycles of one multiply-accumulate.
 
         Args:
-            operator: ``conv``, ``pointwise``, ``depthwise`` or ``fully_connected``.
+            operator: ``conv``, ``shallow_conv``, ``pointwise``, ``depthwise`` or
+                ``fully_connected``.
             is_float: whether the arithmetic is float32.
         """
         kinds = {
+            "shallow_conv": self.table.shallow_conv_mac,
             "pointwise": self.table.pointwise_mac,
             "depthwise": self.table.depthwise_mac,
             "fully_connected": self.table.fully_connected_mac,
@@ -91,18 +111,26 @@ class StepCycles:
         """Cycles of one step.
 
         Args:
-            operator: ``conv``, ``pointwise``, ``depthwise``, ``fully_connected`` or ``other``.
+            operator: one that `mac` knows, or ``other``.
             macs: multiply-accumulates of the step.
-            outputs: elements it writes.
+            outputs: elements it writes; of an operator without MACs, those it reads if more.
             flops: used only where the runtime is priced by FLOP.
             is_float: whether the arithmetic is float32.
         """
         if self.table.flop is not None:
             return (self.table.flop.quantity * self.ratio * flops).as_unit("cycles")
-        cycles = self._or_zero(self.table.output) * outputs + self._or_zero(self.table.layer)
+        each = self.table.output if macs else self.table.element or self.table.output
+        cycles = self._or_zero(each) * outputs + self._or_zero(self.table.layer)
         if macs:
             cycles = cycles + self.mac(operator, is_float=is_float) * macs
         return cycles.as_unit("cycles")
+
+    @property
+    def lineage(self) -> str:
+        """What the prices are borrowed from; empty where the runtime was measured on the core."""
+        if self.borrowed_from:
+            return self.borrowed_from
+        return self.table.borrowed
 
     @property
     def inference(self) -> Quantity:
@@ -121,13 +149,16 @@ class Runtime(Profile):
         version: what the figures hold for.
         removes_constant_channels: whether channels that are the same for every input cost nothing.
         cycles: by core family; ``any`` serves every core that is not listed.
-        residual_ratio: spread of measured over estimated inference latency, as a figure around 1.
+        residual_ratio: spread of measured over estimated inference latency, as a figure around 1;
+            for cores that have none of their own.
+        includes_stalls: whether the cycles hold the waits for the flash of the boards measured.
         code: flash besides the weights.
         ram: RAM besides the planned buffers.
     """
 
     version: str = ""
     removes_constant_channels: bool = False
+    includes_stalls: bool = False
     cycles: dict[str, Cycles] = section(Cycles, many=True)
     residual_ratio: Figure | None = quantity("ratio")
     code: CodeSize = section(CodeSize, empty=True)
@@ -146,7 +177,10 @@ class Runtime(Profile):
             if table.ratio is not None:
                 ratio = ratio * table.ratio.quantity
             if not table.like:
-                return StepCycles(runtime=self.id, core=core, table=table, ratio=ratio)
+                source = "" if name == core else f"its prices on {name}"
+                return StepCycles(
+                    runtime=self.id, core=core, table=table, ratio=ratio, borrowed_from=source
+                )
             if table.like in visited:
                 raise ProfileError(
                     f"cores borrow from each other in a circle: {' → '.join(visited)}",

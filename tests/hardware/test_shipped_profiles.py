@@ -210,8 +210,9 @@ def test_ratios_between_cores() -> None:
         float(runtime.on(core).mac("conv").value)
         for core in ("cortex-m4", "cortex-m7", "cortex-m33")
     )
-    assert 0.45 < m7 / m4 < 0.65
-    assert 0.75 < m33 / m4 < 0.95
+    # without wait states; with them a Cortex-M4 takes a fifth more
+    assert 0.6 < m7 / m4 < 1.0
+    assert 0.7 < m33 / m4 < 1.3
 
 
 def test_user_device_is_a_device(tmp_path: Path) -> None:
