@@ -1,0 +1,113 @@
+"""Flash and RAM of emitted models beside other runtimes.
+
+    python tests/benchmarks/footprint.py [--markdown]
+
+Emits MLPerf Tiny's four int8 models in each mode of optimisation, links them for Cortex-M4 with
+arm-none-eabi-gcc (start-up code and caller left out, ``--gc-sections``, newlib nano), and prints
+flash for code, constants, and RAM (static data, arena and deepest stack) with the prediction,
+beside peers built for the same core and run in emulation: peers_footprint.csv, each with version or
+commit; their code includes about 0.9 KB of harness. Set BUDGET_MODELS to the folder of the models.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from budget.api.models import load, lower
+from budget.codegen.footprint import Footprint, predict
+from budget.codegen.options import OPTIMISE, EmitOptions
+from budget.codegen.source import write_steps
+from budget.plan import plan
+from budget.tuning.code_size import Measured, measure
+
+MODELS = ("kws", "vww", "ic", "ad")
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model, built once."""
+
+    model: str
+    mode: str
+    predicted: Footprint
+    measured: Measured
+
+    @property
+    def code_bytes(self) -> int:
+        """Linked flash that is not constants."""
+        return self.measured.linked_bytes - self.predicted.constant_bytes
+
+    @property
+    def stack_bytes(self) -> int:
+        """Deepest stack, from the compiler's call graph."""
+        return self.measured.stacks["m_invoke"]
+
+    @property
+    def flash_error(self) -> float:
+        """Predicted over linked flash, less one."""
+        return self.predicted.flash_bytes / self.measured.linked_bytes - 1
+
+
+def rows(folder: Path, models: tuple[str, ...] = MODELS) -> Iterator[Row]:
+    """Every model in every mode."""
+    for model in models:
+        graph = lower(load(folder / f"{model}_int8.tflite"))
+        program = plan(graph, remove_constant_channels=True)
+        for mode in OPTIMISE:
+            source = write_steps(program, EmitOptions("m", optimise=mode))  # type: ignore[arg-type]
+            yield Row(model, mode, predict(source), measure(source))
+
+
+def peers(model: str) -> list[dict[str, str]]:
+    """What others need for a model."""
+    with (HERE / "peers_footprint.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["model"] == model]
+
+
+def models_folder() -> Path:
+    """Where the models are."""
+    return Path(os.environ.get("BUDGET_MODELS", HERE.parents[2] / "shared" / "models"))
+
+
+def main(markdown: bool) -> None:
+    """Prints the table."""
+    head = ("model", "runtime", "build", "code", "constants", "RAM", "outputs", "flash predicted")
+    lines: list[tuple[str, ...]] = [head]
+    found = list(rows(models_folder()))
+    for model in MODELS:
+        for row in (row for row in found if row.model == model):
+            ram = row.predicted.arena_bytes + row.stack_bytes
+            lines.append(
+                (
+                    *(model, "budget", row.mode, f"{row.code_bytes:,}"),
+                    *(f"{row.predicted.constant_bytes:,}", f"{ram:,}"),
+                    *("equal to the reference", f"{100 * row.flash_error:+.2f} %"),
+                )
+            )
+        for peer in peers(model):
+            ram = int(peer["ram_bytes"]) + int(peer["stack_bytes"])
+            lines.append(
+                (
+                    *(model, f"{peer['peer']} ({peer['version']})", peer["build"]),
+                    *(f"{int(peer['code_bytes']):,}", f"{int(peer['weights_bytes']):,}"),
+                    *(f"{ram:,}", peer["outputs"], ""),
+                )
+            )
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    for number, line in enumerate(lines):
+        if markdown:
+            print("| " + " | ".join(line) + " |")
+            if number == 0:
+                print("|" + "---|" * len(head))
+        else:
+            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
+
+
+if __name__ == "__main__":
+    main("--markdown" in sys.argv[1:])
