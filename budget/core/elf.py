@@ -21,7 +21,7 @@ _SECTION = struct.Struct("<10I")
 _SYMBOL = struct.Struct("<IIIBBH")
 _ARM = 40
 _LOAD, _SYMBOL_TABLE, _NO_BITS = 1, 2, 8
-_OBJECT, _FUNCTION = 1, 2
+_NO_KIND, _OBJECT, _FUNCTION = 0, 1, 2
 _ALLOCATED, _WRITABLE, _EXECUTABLE = 2, 1, 4
 _HINT = "give an executable linked for a Cortex-M"
 Memory = Literal["code", "constants", "data", "bss"]
@@ -197,7 +197,9 @@ def _symbols(data: bytes, table: tuple[int, ...], strings: tuple[int, ...]) -> d
     local: list[Symbol] = []
     for row in _SYMBOL.iter_unpack(data[start : start + size - size % _SYMBOL.size]):
         kind, binding = row[3] & 15, row[3] >> 4
-        if kind not in {_OBJECT, _FUNCTION} or row[5] == 0:
+        # assemblers leave some static objects without a kind, but not without a size
+        sized = kind == _NO_KIND and row[2] > 0
+        if not (sized or kind in {_OBJECT, _FUNCTION}) or row[5] == 0:
             continue
         is_function = kind == _FUNCTION
         address = row[1] & ~1 if is_function else row[1]

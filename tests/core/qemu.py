@@ -88,7 +88,11 @@ def require_tools() -> None:
 def link(folder: Path, sources: Mapping[str, bytes], flags: Sequence[str] = ("-O2",)) -> Path:
     """A program with `prepare` and `work`, and what QEMU needs around them."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path, content in {**sources, "start.c": START.encode(), "an386.ld": SCRIPT.encode()}.items():
+    for path, content in {
+        **sources,
+        "start.c": START.encode(),
+        "an386.ld": SCRIPT.encode(),
+    }.items():
         (folder / path).write_bytes(content)
     units = [path for path in (*sources, "start.c") if path.endswith(".c")]
     command = ["arm-none-eabi-gcc", *FLAGS, *flags, "-nostartfiles", "-T", "an386.ld", "-I."]
