@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from budget.errors import InvalidGraphError
 from budget.graph import Array, DType
 from budget.ops import Activation
 
@@ -73,7 +72,8 @@ def literal(value: float, c_type: str) -> str:
     """A number as C writes it; floats keep every bit."""
     if c_type == "float":
         if not np.isfinite(value):
-            raise InvalidGraphError(f"{value} has no literal in C99")
+            top = "0.0f" if np.isnan(value) else "1.0f" if value > 0 else "-1.0f"
+            return f"({top} / 0.0f)"  # needs no header, and every compiler folds it
         text = f"{value:.9g}"
         return f"{text}f" if any(c in text for c in ".en") else f"{text}.0f"
     text = str(int(value))

@@ -44,12 +44,15 @@ class StepContext:
         step: the one to write.
         options: what the user decided.
         tables: constants that the writer has asked for so far.
+        known: C names of the whole program's tables by type and contents, so that constants which
+            several steps read lie in flash once.
     """
 
     program: Program
     step: Step
     options: EmitOptions
     tables: list[Table] = field(default_factory=list)
+    known: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
 
     @property
     def attributes(self) -> Any:
@@ -90,9 +93,12 @@ class StepContext:
         return self.table(f"x{index}", C_TYPES[type.dtype], data, "constant operand")
 
     def table(self, suffix: str, c_type: str, values: Any, what: str) -> str:
-        """Adds a constant array and returns its C name."""
+        """Adds a constant array, if there is none like it yet, and returns its C name."""
         array = np.asarray(values)
         name = f"step_{self.step.index:02d}_{suffix}"
+        known = self.known.setdefault((c_type, array.dtype.str, array.tobytes()), name)
+        if known != name:
+            return known
         text = f"{what}: {shape_text(array.shape)}"
         self.tables.append(Table(name, c_type, array, text))
         return name

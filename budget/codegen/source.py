@@ -77,6 +77,7 @@ def write_steps(program: Program, options: EmitOptions) -> Source:
     """
     written: list[tuple[Step, StepCode]] = []
     refused: list[str] = []
+    known: dict[tuple[str, str, bytes], str] = {}
     for step in program.steps:
         if not step.kernel:
             continue
@@ -84,9 +85,8 @@ def write_steps(program: Program, options: EmitOptions) -> Source:
             refused.append(f"{step.node.op} '{step.layer}': this operator cannot be emitted yet")
             continue
         try:
-            written.append(
-                (step, writer(step.node.op, step.variant)(StepContext(program, step, options)))
-            )
+            context = StepContext(program, step, options, known=known)
+            written.append((step, writer(step.node.op, step.variant)(context)))
         except UnsupportedModelError as error:
             refused.append(error.what)
     if refused:

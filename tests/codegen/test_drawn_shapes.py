@@ -224,3 +224,18 @@ def numbers(random: Random, type: TensorType) -> np.ndarray:
     if type.dtype is DType.FLOAT32:
         return random.normal(0, 1, type.shape).astype(np.float32)
     return random.integers(-128, 128, type.shape).astype(np.int8)
+
+
+def test_numbers_without_a_literal(tmp_path: Path) -> None:
+    """Masks hold infinities; a broken model may hold what is not a number."""
+    values = np.array([np.inf, -np.inf, np.nan, 1e-45, 3.4e38, -0.0], np.float32)
+    operands = [TensorType((6,), DType.FLOAT32), (values,)]
+    padding = PadAttributes(((1, 0),), -np.inf)
+    programs = [
+        (plan(graph_of("add", AddAttributes(), operands)), EmitOptions(name="sum")),
+        (plan(graph_of("pad", padding, operands[:1])), EmitOptions(name="border")),
+    ]
+    x = np.arange(6, dtype=np.float32)
+    sums, padded = (next(iter(m.run({"x0": x}).values())) for m in compile_all(tmp_path, programs))
+    np.testing.assert_array_equal(sums, x + values)
+    np.testing.assert_array_equal(padded, [-np.inf, *x])

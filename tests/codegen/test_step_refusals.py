@@ -233,3 +233,17 @@ def test_all_refusals_are_listed_at_once() -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         write_steps(plan(builder.build()), EmitOptions())
     assert "relu" in caught.value.what and "exp" in caught.value.what
+
+
+def test_a_constant_of_several_steps_is_written_once() -> None:
+    builder = GraphBuilder("shared")
+    weights = builder.constant("weights", np.arange(16, dtype=np.float32).reshape(4, 4))
+    names = [builder.input("x", plain((1, 4)))]
+    for index in range(2):
+        names.append(builder.tensor(f"y{index}", plain((1, 4))))
+        builder.node(
+            "fully_connected", [names[-2], weights], [names[-1]], FullyConnectedAttributes()
+        )
+    builder.output(names[-1])
+    tables = write_steps(plan(builder.build()), EmitOptions()).tables
+    assert [table.values.size for table in tables] == [16, 4]  # weights and the bias of zeros

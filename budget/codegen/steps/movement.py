@@ -234,8 +234,6 @@ def _move(
 def _stored(value: float, type: TensorType) -> str:
     """The C literal of a real number, as the tensor holds it."""
     if type.dtype is DType.FLOAT32:
-        if np.isinf(value):
-            return "INFINITY" if value > 0 else "-INFINITY"
         return literal(float(np.float32(value)), "float")
     if not type.is_quantized:
         return str(int(value))
