@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from budget.errors import ModelError
-from budget.graph.types import Array
+from budget.graph.types import Array, TensorType
 from budget.ops.fixed_point import apply_activation_float
 from budget.ops.operator import Activation, Case, QuantizedCall
 from budget.ops.quantized import per_tensor, round_away, saturate
@@ -30,6 +32,17 @@ class Concat(Movement):
             if (*shape[:axis], first[axis], *shape[axis + 1 :]) != first:
                 raise self.refusal(attributes, shape)
         return [(*first[:axis], sum(shape[axis] for shape in inputs), *first[axis + 1 :])]
+
+    def joined_offsets(
+        self, attributes: Any, inputs: Sequence[TensorType | None]
+    ) -> tuple[int, ...] | None:
+        """End to end if nothing lies outside the axis."""
+        types = [type for type in inputs if type is not None]
+        if prod(types[0].shape[: attributes.axis]) != 1:
+            return None
+        if attributes.activation is not Activation.NONE:
+            return None
+        return tuple(accumulate((type.element_count for type in types[:-1]), initial=0))
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """A copy of all, then the activation."""
@@ -81,6 +94,13 @@ class Split(Movement):
             raise self.refusal(attributes, shape)
         return [(*shape[:axis], size, *shape[axis + 1 :]) for size in attributes.sizes]
 
+    def part_offsets(self, attributes: Any, x: TensorType) -> tuple[int, ...] | None:
+        """Runs if nothing lies outside the axis."""
+        if prod(x.shape[: attributes.axis]) != 1:
+            return None
+        inner = prod(x.shape[attributes.axis + 1 :])
+        return tuple(accumulate((size * inner for size in attributes.sizes[:-1]), initial=0))
+
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Copies of the parts."""
         ends = np.cumsum(attributes.sizes)[:-1]
@@ -129,6 +149,13 @@ class Unpack(Movement):
         if axis not in range(len(shape)):
             raise self.refusal(attributes, shape)
         return [(*shape[:axis], *shape[axis + 1 :])] * shape[axis]
+
+    def part_offsets(self, attributes: Any, x: TensorType) -> tuple[int, ...] | None:
+        """Runs if nothing lies outside the axis."""
+        if prod(x.shape[: attributes.axis]) != 1:
+            return None
+        inner = prod(x.shape[attributes.axis + 1 :])
+        return tuple(index * inner for index in range(x.shape[attributes.axis]))
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Copies of the parts."""

@@ -204,6 +204,28 @@ class Operator:
         """
         return None
 
+    def part_offsets(self, attributes: Any, x: TensorType) -> tuple[int, ...] | None:
+        """Where each output begins in input 0, if its elements are a run of the input's.
+
+        Args:
+            attributes: of the node.
+            x: type of input 0.
+
+        Returns:
+            In elements; None if some output is no run of unchanged elements.
+        """
+        return None
+
+    def joined_offsets(
+        self, attributes: Any, inputs: Sequence[TensorType | None]
+    ) -> tuple[int, ...] | None:
+        """Where each input begins in output 0, if the output is the inputs laid end to end.
+
+        Returns:
+            In elements; None if it is not.
+        """
+        return None
+
     def cases(self) -> Iterator[Case]:
         """Uses that cover every attribute value, odd sizes, borders and batch above 1."""
         return iter(())

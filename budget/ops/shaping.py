@@ -144,6 +144,18 @@ class PackAttributes:
     axis: int
 
 
+def run_offset(shape: Sequence[int], begin: Sequence[int], size: Sequence[int]) -> int | None:
+    """Index of a box's first element, if its elements follow one another; None otherwise."""
+    inner, is_cut, offset = 1, False, 0
+    for extent, first, taken in zip(reversed(shape), reversed(begin), reversed(size), strict=True):
+        if is_cut and taken != 1:
+            return None
+        is_cut = is_cut or taken != extent
+        offset += first * inner
+        inner *= extent
+    return offset
+
+
 class Movement(Operator):
     """Base: the output holds the operand's elements, or copies of one value, and no arithmetic."""
 
@@ -254,6 +266,11 @@ class Slice(Movement):
             raise self.refusal(attributes, shape)
         return [size]
 
+    def part_offsets(self, attributes: Any, x: TensorType) -> tuple[int, ...] | None:
+        """A box that is whole in all inner dimensions is a run."""
+        offset = run_offset(x.shape, attributes.begin, attributes.size)
+        return None if offset is None else (offset,)
+
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """A copy of the box."""
         box = tuple(
@@ -291,6 +308,15 @@ class StridedSlice(Movement):
         if 0 in attributes.stride or len({len(values) for values in bounds}) > 1:
             raise ModelError(f"strided_slice cannot apply {attributes}")
         return [range(*values) for values in zip(*bounds, strict=True)]
+
+    def part_offsets(self, attributes: Any, x: TensorType) -> tuple[int, ...] | None:
+        """A box without gaps that is whole in all inner dimensions is a run."""
+        ranges = self._ranges(attributes)
+        if any(indices.step != 1 and len(indices) > 1 for indices in ranges):
+            return None
+        size = [len(indices) for indices in ranges]
+        offset = run_offset(x.shape, attributes.begin, size)
+        return None if offset is None else (offset,)
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """A copy of the elements."""

@@ -51,6 +51,35 @@ def destroys_input(
     return bool(destroyed.any())
 
 
+def selected_elements(node: Node, types: Mapping[str, TensorType]) -> list[int | None] | None:
+    """For a node that cuts its input: index of the first element of each output.
+
+    Found by cutting an array of indices. None for an output whose elements do not follow one
+    another; None instead of a list for nodes that do not cut.
+    """
+    attributes = node.attributes
+    if node.op not in {"slice", "strided_slice", "split", "unpack"}:
+        return None
+    x = types[node.inputs[0]]
+    indices = np.arange(x.element_count).reshape(x.shape)
+    match node.op:
+        case "slice":
+            bounds = zip(attributes.begin, attributes.size, strict=True)
+            cuts = [indices[tuple(slice(begin, begin + size) for begin, size in bounds)]]
+        case "strided_slice":
+            triples = zip(attributes.begin, attributes.end, attributes.stride, strict=True)
+            cuts = [indices[np.ix_(*(range(*triple) for triple in triples))]]
+        case "split":
+            cuts = np.split(indices, np.cumsum(attributes.sizes)[:-1], axis=attributes.axis)
+        case _:
+            cuts = list(np.moveaxis(indices, attributes.axis, 0))
+    flat = [cut.reshape(-1) for cut in cuts]
+    return [
+        int(cut[0]) if cut.size and np.array_equal(cut, cut[0] + np.arange(cut.size)) else None
+        for cut in flat
+    ]
+
+
 def _last_readers(node: Node, types: Mapping[str, TensorType]) -> Int64s | None:
     """Per input element, flat: index of the last output element that reads it, or -1."""
     x, y = types[node.inputs[0]], types[node.outputs[0]]

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from budget.errors import InvalidGraphError
 from budget.ops import registry
-from budget.plan.accesses import destroys_input
+from budget.plan.accesses import destroys_input, selected_elements
 from budget.plan.overlays import LOOKAHEAD
 from budget.plan.program import Buffer, Program, Role, Step
 
@@ -49,6 +49,9 @@ def _buffer_problems(program: Program) -> Iterator[str]:
         if location.buffer not in program.buffers:
             yield f"tensor {tensor!r} lies in buffer {location.buffer!r}, which does not exist"
             continue
+        element_bytes = min(4, max(1, program.types[tensor].dtype.bits // 8))
+        if location.offset_bytes % element_bytes:
+            yield f"tensor {tensor!r} is not aligned"
         end = location.offset_bytes + program.types[tensor].size_bytes
         if location.offset_bytes < 0 or end > program.buffers[location.buffer].size_bytes:
             yield f"tensor {tensor!r} leaves its buffer {location.buffer!r}"
@@ -167,15 +170,30 @@ class _Playback:
                     yield f"step {node.name!r} writes {name!r} over its scratch"
 
     def _adopt(self, step: Step) -> Iterator[str]:
-        """A step without a kernel: its output is the bytes of its inputs, laid end to end."""
+        """A step without a kernel: outputs are bytes of its inputs, where they lie already."""
         node = step.node
-        out = node.outputs[0]
-        if out not in self.program.locations:
-            if any(name in self.program.locations for name in node.present_inputs):
-                yield f"view {out!r} has no place but its source has"
-            return
         sources = node.present_inputs if len(self._located(step)) > 1 else node.inputs[:1]
         pieces = [piece for name in sources for piece in self.pieces.get(name, [])]
+        parts = selected_elements(node, self.program.types)
+        for index, out in enumerate(node.outputs):
+            if out not in self.program.locations:
+                if any(name in self.program.locations for name in node.present_inputs):
+                    yield f"view {out!r} has no place but its source has"
+                continue
+            if parts is None:
+                yield from self._adopt_pieces(out, pieces)
+                continue
+            first = parts[index]
+            if first is None:
+                yield f"view {out!r} is no run of its source"
+                continue
+            size = self.program.types[out].dtype.bits // 8
+            start = self._range(sources[0])[0] + first * size
+            stop = start + self.program.types[out].size_bytes
+            cut = [(max(a, start), min(b, stop), value) for a, b, value in pieces]
+            yield from self._adopt_pieces(out, [piece for piece in cut if piece[0] < piece[1]])
+
+    def _adopt_pieces(self, out: str, pieces: list[Piece]) -> Iterator[str]:
         start, end = self._range(out)
         at = start
         for piece_start, piece_end, _ in pieces:

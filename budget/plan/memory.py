@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
 from budget.plan.overlays import overlay_distance_bytes
+from budget.plan.parts import Joins, find_joins, part_offsets_bytes
 from budget.plan.program import Role
 from budget.plan.spans import align, overlay_saving_bytes
 
@@ -41,6 +42,7 @@ class MemoryModel:
         nodes: in the graph's order.
         items: runs of bytes.
         item_of: tensor name → index of its item; constants have none.
+        offset_of: tensor name → bytes from the start of its item, where that is not 0.
         touched: per node, items it reads or writes, each once.
         overwritable: per node, (input item, output item) pairs: the output may take the input's
             bytes if those die with this node.
@@ -51,11 +53,13 @@ class MemoryModel:
         successors: per node, nodes that must run later, each once.
         predecessor_counts: per node, how many nodes must run before it.
         views: per node, whether nothing runs because its output is its input's bytes.
+        has_parts: whether slices, splits or joins are among the views.
     """
 
     nodes: Sequence[Node]
     items: list[Item]
     item_of: dict[str, int]
+    offset_of: dict[str, int]
     touched: list[list[int]]
     overwritable: list[list[tuple[int, int]]]
     overlays: list[list[tuple[int, int, int]]]
@@ -64,6 +68,7 @@ class MemoryModel:
     successors: list[list[int]]
     predecessor_counts: list[int]
     views: list[bool]
+    has_parts: bool
 
 
 def build_memory_model(
@@ -76,6 +81,7 @@ def build_memory_model(
     overwrite: bool = True,
     overlay: bool = False,
     variants: Sequence[str] = (),
+    share_parts: bool = False,
 ) -> MemoryModel:
     """The memory model of a canonical graph.
 
@@ -88,9 +94,12 @@ def build_memory_model(
         overwrite: element-wise outputs may lie on inputs that die.
         overlay: outputs of kernels that keep to an order may reach into inputs that die.
         variants: per node, of its kernel; none given: the one that every core has.
+        share_parts: slices, splits and joins are not copied where layout allows it.
     """
     items: list[Item] = []
     item_of: dict[str, int] = {}
+    offset_of: dict[str, int] = {}
+    joins = find_joins(graph, types, alignment_bytes) if share_parts else Joins()
 
     def add_item(name: str, role: Role, from_start: bool) -> None:
         item_of[name] = len(items)
@@ -105,17 +114,30 @@ def build_memory_model(
         if name not in item_of:
             add_item(name, Role.INPUT, from_start=True)
     views = []
+    has_parts = False
     for node in graph.nodes:
         is_view = share_views and _is_view(node, graph, item_of, items)
-        views.append(is_view)
         if is_view:
             source = node.inputs[0]
             if source in item_of:  # a view of a constant stays a constant
                 item_of[node.outputs[0]] = item_of[source]
-            continue
+                offset_of[node.outputs[0]] = offset_of.get(source, 0)
+        elif share_parts and _are_parts(node, graph, types, item_of, items, alignment_bytes):
+            is_view = has_parts = True
+            offsets = part_offsets_bytes(node, types, alignment_bytes) or ()
+            for name, offset in zip(node.outputs, offsets, strict=True):
+                item_of[name] = item_of[node.inputs[0]]
+                offset_of[name] = offset_of.get(node.inputs[0], 0) + offset
+        elif node.name in joins.nodes:
+            is_view = has_parts = True
         for name in node.outputs:
-            if name not in item_of:
-                add_item(name, Role.ACTIVATION, from_start=False)
+            if name in item_of:
+                continue
+            root, offset = joins.places.get(name, (name, 0))
+            if root not in item_of:
+                add_item(root, Role.ACTIVATION, from_start=False)
+            item_of[name], offset_of[name] = item_of[root], offset
+        views.append(is_view)
     for name in graph.outputs:
         if name in item_of:
             item = items[item_of[name]]
@@ -123,13 +145,23 @@ def build_memory_model(
             if item.role is Role.ACTIVATION:
                 item.role = Role.OUTPUT
     touched = _touched(graph.nodes, item_of, items)
+
+    def fills(name: str) -> bool:
+        """Whether a tensor is all that lies in its item."""
+        size = align(types[name].size_bytes, alignment_bytes) if name in item_of else 0
+        return not offset_of.get(name) and bool(size) and size == items[item_of[name]].size_bytes
+
     overwritable = [
-        _overwritable(node, types, item_of, items) if overwrite and not is_view else []
+        _overwritable(node, types, item_of, items, fills) if overwrite and not is_view else []
         for node, is_view in zip(graph.nodes, views)
     ]
     overlays = [
         _overlays(node, graph, types, item_of, items, alignment_bytes, variant)
-        if overlay and not is_view and not pairs
+        if overlay
+        and not is_view
+        and not pairs
+        and fills(node.inputs[0])
+        and fills(node.outputs[0])
         else []
         for node, is_view, pairs, variant in zip(
             graph.nodes, views, overwritable, variants or [""] * len(graph.nodes)
@@ -137,10 +169,11 @@ def build_memory_model(
     ]
     successors, counts = _edges(graph)
     return MemoryModel(
-        graph.nodes, items, item_of, touched, overwritable, overlays,
+        graph.nodes, items, item_of, offset_of, touched, overwritable, overlays,
         [_savings(items, *pairs) for pairs in zip(overwritable, overlays)],
         [align(size, alignment_bytes) for size in scratch_bytes],
         successors, counts, views,
+        has_parts,
     )  # fmt: skip
 
 
@@ -155,6 +188,24 @@ def _is_view(node: Node, graph: Graph, item_of: Mapping[str, int], items: Sequen
         return out not in graph.outputs
     # state may be written while the view is still in use: that needs a copy
     return items[item_of[source]].role is not Role.STATE
+
+
+def _are_parts(
+    node: Node,
+    graph: Graph,
+    types: Mapping[str, TensorType],
+    item_of: Mapping[str, int],
+    items: Sequence[Item],
+    alignment_bytes: int,
+) -> bool:
+    """Whether all outputs of a node can stay where they lie in its input."""
+    if not node.inputs or node.inputs[0] not in item_of:
+        return False
+    if items[item_of[node.inputs[0]]].role is Role.STATE:
+        return False
+    if any(graph.tensors[name].is_variable for name in node.outputs):
+        return False
+    return part_offsets_bytes(node, types, alignment_bytes) is not None
 
 
 def _touched(
@@ -175,6 +226,7 @@ def _overwritable(
     types: Mapping[str, TensorType],
     item_of: Mapping[str, int],
     items: Sequence[Item],
+    fills: Callable[[str], bool],
 ) -> list[tuple[int, int]]:
     allowed = registry.get(node.op).overwrites
     if not allowed or not node.outputs:
@@ -194,7 +246,7 @@ def _overwritable(
             continue
         item = item_of[name]
         aliases = [other for other in node.present_inputs if item_of.get(other) == item]
-        whole = items[item].size_bytes == items[out_item].size_bytes
+        whole = items[item].size_bytes == items[out_item].size_bytes and fills(name) and fills(out)
         if whole and item != out_item and fitting.issuperset(aliases):
             pairs.append((item, out_item))
     return pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
@@ -71,10 +72,13 @@ def plan(
             variants = [choose_variant(node, graph, types, target) for node in graph.nodes]
         scratch = [max(size, variant.scratch_bytes) for size, variant in zip(inner, variants)]
         names = [variant.name for variant in variants]
-        model = build_memory_model(
-            graph, types, scratch, alignment, overlay=overlay, variants=names
-        )
-        layout = _smallest_layout(model)
+        model, layout = _smaller_model(
+            partial(
+                build_memory_model,
+                graph, types, scratch, alignment, overlay=overlay, variants=names,
+            ),
+            share_parts=runtime == OWN_RUNTIME,
+        )  # fmt: skip
     return check_plan(
         Program(
             graph,
@@ -102,6 +106,20 @@ class _Layout:
     arena_bytes: int
     lower_bound_bytes: int
     overlaid_bytes: dict[int, int]
+
+
+def _smaller_model(
+    build: Callable[..., MemoryModel], *, share_parts: bool
+) -> tuple[MemoryModel, _Layout]:
+    """The graph with slices and joins in place, unless copies need less: they free what is cut."""
+    model = build(share_parts=share_parts)
+    layout = _smallest_layout(model)
+    if model.has_parts:
+        copied = build()
+        other = _smallest_layout(copied)
+        if other.arena_bytes < layout.arena_bytes:
+            return copied, other
+    return model, layout
 
 
 def _smallest_layout(model: MemoryModel) -> _Layout:
@@ -193,7 +211,10 @@ def _locations(
 ) -> dict[str, Location]:
     names = list(buffers)
     buffer_of = {item: names[index] for index, items in enumerate(storage.items) for item in items}
-    return {tensor: Location(buffer_of[item]) for tensor, item in model.item_of.items()}
+    return {
+        tensor: Location(buffer_of[item], model.offset_of.get(tensor, 0))
+        for tensor, item in model.item_of.items()
+    }
 
 
 def _steps(

@@ -22,7 +22,7 @@ from budget.plan.spans import Span, lower_bound_bytes, overlaps
 from budget.readers import load
 from budget.transforms.lower import lower
 
-KINDS = ("conv", "depthwise", "average", "maximum", "add", "relu")
+KINDS = ("conv", "depthwise", "average", "maximum", "add", "relu", "concat", "cut")
 chains = st.lists(st.sampled_from(KINDS), min_size=1, max_size=8)
 
 
@@ -51,7 +51,8 @@ def play(program: Program, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
             values = {
                 n: place(n).copy() for n in step.node.present_inputs if n in program.locations
             }
-            y[...] = run_node(graph, step.node, values)[0]
+            for name, result in zip(step.node.outputs, run_node(graph, step.node, values)):
+                place(name)[...] = result
             continue
         flat = y.reshape(-1)
         previous = None

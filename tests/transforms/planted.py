@@ -7,7 +7,7 @@ import numpy as np
 from budget.graph import DType, Graph, GraphBuilder, QuantParams, TensorType
 from budget.ops import Activation, Padding, get
 
-KINDS = ("conv", "depthwise", "add", "average", "maximum", "concat", "flat", "tiny", "relu")
+KINDS = ("conv", "depthwise", "add", "average", "maximum", "concat", "flat", "tiny", "relu", "cut")
 ACTIVATIONS = tuple(Activation)
 
 
@@ -109,6 +109,8 @@ class Network:
             pair = [self.current, (fitting or [self.current])[-1]]
             attributes = get("concat").Attributes(axis=int(self.random.choice([1, 3])))
             self.add("concat", pair, attributes, type)
+        elif kind == "cut":
+            self.cut()
         elif kind == "relu":
             self.add("relu", [self.current], get("relu").Attributes())
         else:
@@ -124,6 +126,32 @@ class Network:
         depth = int(np.prod(shape[1:]))
         attributes = get("fully_connected").Attributes(activation)
         self.weighted("fully_connected", (self.count(), depth), 0, attributes, False)
+
+    def cut(self) -> None:
+        """A run of rows or of channels, by one of the operators that cut; all parts are kept."""
+        shape, type = self.shape(), self.builder.tensors[self.current].type
+        axis = int(self.random.choice([1, 1, 3]))
+        if shape[axis] < 2:
+            return
+        first = int(self.random.integers(1, shape[axis]))
+        begin = [first if d == axis else 0 for d in range(4)]
+        size = [n - b for n, b in zip(shape, begin, strict=True)]
+        if self.random.random() < 0.4:
+            attributes = get("split").Attributes(axis, (first, shape[axis] - first))
+            names = []
+            for extent in attributes.sizes:
+                part = (*shape[:axis], extent, *shape[axis + 1 :])
+                name = f"t{len(self.builder.nodes)}_{len(names)}"
+                names.append(self.builder.tensor(name, type.with_shape(part)))
+            self.builder.node("split", [self.current], names, attributes)
+            self.earlier += names
+            self.current = names[int(self.random.integers(2))]
+        elif self.random.random() < 0.5:
+            attributes = get("slice").Attributes(tuple(begin), tuple(size))
+            self.add("slice", [self.current], attributes, type)
+        else:
+            attributes = get("strided_slice").Attributes(tuple(begin), shape, (1, 1, 1, 1))
+            self.add("strided_slice", [self.current], attributes, type)
 
     def finish(self) -> Graph:
         read = {name for node in self.builder.nodes for name in node.inputs}
