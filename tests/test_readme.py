@@ -22,9 +22,7 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize(("page", "needs", "block"), BLOCKS)
-def test_output_is_real(
-    page: str, needs: str, block: str, request: pytest.FixtureRequest
-) -> None:
+def test_output_is_real(page: str, needs: str, block: str, request: pytest.FixtureRequest) -> None:
     if "models" in needs:
         request.getfixturevalue("models")
     if "arm" in needs and shutil.which("arm-none-eabi-gcc") is None:

@@ -48,7 +48,10 @@ def test_like_a_frozen_dataclass(args: tuple[float, ...], kwargs: dict[str, obje
     assert ours != witness
 
 
-@pytest.mark.parametrize("bad", [lambda: Point(), lambda: Point(1, 2, (), 4), lambda: Point(1, z=2)])
+BAD = [lambda: Point(), lambda: Point(1, 2, (), 4), lambda: Point(1, z=2)]
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_wrong_values_are_refused(bad: object) -> None:
     with pytest.raises(TypeError, match="Point"):
         bad()  # type: ignore[operator]
