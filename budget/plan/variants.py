@@ -21,6 +21,7 @@ DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
 
 _POINTWISE_BYTES = 2048  # of widened pixels: few enough for RAM, enough to amortise a call
 _REACH = 4000  # pixels and rows are addressed with 12-bit offsets
+_PLANES_BYTES = 6144  # of images taken apart; where rows are cut, some are taken apart twice
 _SLACK_BYTES = 96  # steps that fill up the last time round a loop may read so far
 
 
@@ -103,6 +104,65 @@ def pointwise_block(pixels: int, channels: int) -> int:
     return block
 
 
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """The buffer of a depthwise convolution: four channels as images of 16-bit numbers.
+
+    Attributes:
+        words: pairs of neighbours in a row, padding included.
+        rows: of each plane.
+        block: rows of outputs that they serve.
+        together: rows of outputs that are computed at once.
+    """
+
+    words: int
+    rows: int
+    block: int
+    together: int
+
+    @property
+    def size_bytes(self) -> int:
+        """RAM of the four planes."""
+        return 4 * 4 * self.words * self.rows
+
+
+def planes_of(node: Node, x: TensorType, weights: TensorType, y: TensorType) -> Planes:
+    """The buffer of a depthwise convolution."""
+    stride_h, stride_w = node.attributes.stride
+    k_h, k_w = weights.shape[1:3]
+    out_h, out_w = y.shape[1:3]
+    seen = max((out_w - 1) * stride_w + k_w, x.shape[2] + node.attributes.padding.left)
+    words = (seen + 1) // 2
+    near = words * 4 * 3 + 8 <= _REACH and (out_w + 1) * y.shape[3] <= _REACH
+    square = (k_h, k_w, stride_h, stride_w) == (3, 3, 1, 1)
+    together = 2 if square and out_h > 1 and near else 1
+    most = max(1, (_PLANES_BYTES // (16 * words) - k_h) // stride_h + 1)
+    block = out_h
+    if out_h > most:
+        block = max(together, most // together * together)
+        while together == 2 and out_h % block == 1:
+            block += 2
+    return Planes(words, (block - 1) * stride_h + k_h, block, together)
+
+
+def _depthwise(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    k_h, k_w = weights.shape[1:3]
+    channels, stride_w = x.shape[3], node.attributes.stride[1]
+    planes = planes_of(node, x, weights, y)
+    if (
+        x.shape[0] > 1
+        or node.attributes.dilation != (1, 1)
+        or y.shape[3] != channels
+        or not 4 <= channels <= _REACH // 4
+        or (stride_w + k_w + 1) // 2 > 5  # what two neighbours see is kept in five registers
+        or k_h * planes.words * 4 > _REACH
+        or not _is_plain(node, graph, types)
+    ):
+        return PORTABLE
+    return Variant("armv7em-planes", planes.size_bytes)
+
+
 def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
     x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     pixels, channels = y.element_count // y.shape[3], x.shape[3]
@@ -132,17 +192,22 @@ def _fully_connected(node: Node, graph: Graph, types: Mapping[str, TensorType]) 
 
 def fits_packed(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
     """Whether two weights fit one halfword, their sums come apart again, and scales are small."""
-    x, w, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     data = graph.constant(node.inputs[1])
-    if data is None or x.dtype is not DType.INT8 or w.dtype is not DType.INT8 or w.quant is None:
-        return False
-    if w.quant.zero_point.any() or data.min(initial=0) < -127:
-        return False
-    bias = node.inputs[2] if len(node.inputs) > 2 else ABSENT
-    if bias != ABSENT and graph.constant(bias) is None:
+    if data is None or data.min(initial=0) < -127 or not _is_plain(node, graph, types):
         return False
     sums = np.abs(data.astype(np.int64)).sum(tuple(range(1, data.ndim)))
-    return int(sums.max(initial=0)) * 128 < 1 << 23 and has_short_shifts(x, w, y)
+    return int(sums.max(initial=0)) * 128 < 1 << 23
+
+
+def _is_plain(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
+    """Whether 8-bit weights without zero points, bias and scales are known and scales are small."""
+    x, w, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    if x.dtype is not DType.INT8 or w.dtype is not DType.INT8:
+        return False
+    if w.quant is None or w.quant.zero_point.any() or graph.constant(node.inputs[1]) is None:
+        return False
+    bias = node.inputs[2] if len(node.inputs) > 2 else ABSENT
+    return (bias == ABSENT or graph.constant(bias) is not None) and has_short_shifts(x, w, y)
 
 
 def has_short_shifts(x: TensorType, w: TensorType, y: TensorType) -> bool:
@@ -161,5 +226,6 @@ def short_shifts(
 
 _RULES: dict[str, Callable[[Node, Graph, Mapping[str, TensorType]], Variant]] = {
     "conv_2d": _convolution,
+    "depthwise_conv_2d": _depthwise,
     "fully_connected": _fully_connected,
 }

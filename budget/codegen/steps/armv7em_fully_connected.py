@@ -64,7 +64,7 @@ def write_rows(context: StepContext) -> StepCode:
     )
     table = context.table("stream", "int32_t", words, "biases, packed weights, scales")
     arguments = [context.operand(0), "y0", table, "(int16_t *)(void *)s", dot.name]
-    arguments += [x.element_count // depth, depth, channels]
+    arguments += map(str, (x.element_count // depth, depth, channels))
     text = f"armv7em_fully_connected_s8({', '.join(map(str, arguments))});"
     code = context.code("armv7em_fully_connected_s8.h", text)
     return StepCode(code.kernels, code.statements, code.tables, (function(dot),))

@@ -1,0 +1,176 @@
+#include "armv7em.h"
+#include "armv7em_requantize.h"
+/* Depthwise convolution by planes: four channels at a time are taken apart into four images of
+ * 16-bit numbers, in which neighbours along a row are the two halves of a word. */
+
+/* Outputs of four channels: planes, stream, y, number of rows or of pairs of rows. */
+typedef void armv7em_plane_rows(
+    const int16_t *planes, const int32_t *stream, int8_t *y, int32_t count);
+
+/* Bytes 0 and 2 of a word as 16-bit numbers. */
+static inline uint32_t armv7em_even(uint32_t word)
+{
+#if ARMV7EM_ASSEMBLY
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+    return halves;
+#else
+    const uint32_t low = (word & 0xffu) ^ 0x80u;
+    const uint32_t high = (word >> 16 & 0xffu) ^ 0x80u;
+    return ((low - 0x80u) & 0xffffu) | (high - 0x80u) << 16;
+#endif
+}
+
+/* Bytes 1 and 3. */
+static inline uint32_t armv7em_odd(uint32_t word)
+{
+#if ARMV7EM_ASSEMBLY
+    uint32_t halves;
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+    return halves;
+#else
+    return armv7em_even(word >> 8);
+#endif
+}
+
+/* The low halves of two words, the first one lowest. */
+static inline uint32_t armv7em_low_halves(uint32_t first, uint32_t second)
+{
+    return (first & 0xffffu) | second << 16;
+}
+
+static inline uint32_t armv7em_high_halves(uint32_t first, uint32_t second)
+{
+    return first >> 16 | (second & 0xffff0000u);
+}
+
+static inline uint32_t armv7em_four_bytes(const int8_t *x)
+{
+    return (uint32_t)(uint8_t)x[0] | (uint32_t)(uint8_t)x[1] << 8 |
+           (uint32_t)(uint8_t)x[2] << 16 | (uint32_t)(uint8_t)x[3] << 24;
+}
+
+/* Two neighbours of each plane. */
+static inline void armv7em_put_pair(
+    uint32_t *to, int32_t plane, uint32_t even, uint32_t odd, uint32_t next_even,
+    uint32_t next_odd)
+{
+    to[0] = armv7em_low_halves(even, next_even);
+    to[plane] = armv7em_low_halves(odd, next_odd);
+    to[2 * plane] = armv7em_high_halves(even, next_even);
+    to[3 * plane] = armv7em_high_halves(odd, next_odd);
+}
+
+/* One row of an image into four planes: `words` pairs of neighbours, of which the image begins
+ * behind pad_left; `plane` words lie between the planes, `zero` is the padding twice. */
+static inline void armv7em_take_apart_s8(
+    uint32_t *to, const int8_t *row, int32_t pixels, int32_t channels, int32_t pad_left,
+    int32_t words, int32_t plane, uint32_t zero)
+{
+    const uint32_t *end = to + words;
+    for (int32_t i = 0; i < pad_left / 2; i++) {
+        armv7em_put_pair(to++, plane, zero, zero, zero, zero);
+    }
+    int32_t left = pixels;
+    if (pad_left % 2 != 0) {
+        uint32_t even = zero;
+        uint32_t odd = zero;
+        for (; left > 1; left -= 2, row += 2 * channels) {
+            const uint32_t here = armv7em_four_bytes(row);
+            const uint32_t next = armv7em_four_bytes(row + channels);
+            armv7em_put_pair(to++, plane, even, odd, armv7em_even(here), armv7em_odd(here));
+            even = armv7em_even(next);
+            odd = armv7em_odd(next);
+        }
+        if (left > 0) {
+            const uint32_t here = armv7em_four_bytes(row);
+            armv7em_put_pair(to++, plane, even, odd, armv7em_even(here), armv7em_odd(here));
+        } else {
+            armv7em_put_pair(to++, plane, even, odd, zero, zero);
+        }
+    } else {
+        for (; left > 1; left -= 2, row += 2 * channels) {
+            const uint32_t here = armv7em_four_bytes(row);
+            const uint32_t next = armv7em_four_bytes(row + channels);
+            armv7em_put_pair(
+                to++, plane, armv7em_even(here), armv7em_odd(here), armv7em_even(next),
+                armv7em_odd(next));
+        }
+        if (left > 0) {
+            const uint32_t here = armv7em_four_bytes(row);
+            armv7em_put_pair(
+                to++, plane, armv7em_even(here), armv7em_odd(here), zero, zero);
+        }
+    }
+    while (to < end) {
+        armv7em_put_pair(to++, plane, zero, zero, zero, zero);
+    }
+}
+
+/* Depthwise convolution, int8: x [in_h][in_w][channels], y [out_h][out_w][channels]. The planes
+ * hold the rows that `block` rows of outputs see, `words` long. `together` rows of outputs are
+ * computed at once: 1, or 2, where an odd one at the end of a block is computed with the one
+ * before it again. */
+static inline void armv7em_depthwise_conv_2d_s8(
+    const int8_t *x, int8_t *y, const int32_t *stream, uint32_t *planes, armv7em_plane_rows *rows,
+    int32_t in_h, int32_t in_w, int32_t channels, int32_t out_h, int32_t out_w, int32_t k_h,
+    int32_t stride_h, int32_t pad_top, int32_t pad_left, int32_t zero_in, int32_t words,
+    int32_t block, int32_t together, int32_t stream_words)
+{
+    const uint32_t zero = ((uint32_t)zero_in & 0xffffu) | (uint32_t)zero_in << 16;
+    const int32_t plane = ((block - 1) * stride_h + k_h) * words;
+    for (int32_t four = 0; four < channels; four += 4, stream += stream_words) {
+        const int32_t first = four < channels - 4 ? four : channels - 4;
+        for (int32_t top = 0; top < out_h; top += block) {
+            const int32_t left = out_h - top;
+            const int32_t count = left < block ? left : block;
+            for (int32_t i = 0; i < (count - 1) * stride_h + k_h; i++) {
+                const int32_t h = top * stride_h - pad_top + i;
+                const int inside = h >= 0 && h < in_h;
+                armv7em_take_apart_s8(
+                    planes + i * words, x + (inside ? h * in_w * channels : 0) + first,
+                    inside ? in_w : 0, channels, pad_left, words, plane, zero);
+            }
+            int8_t *to = y + top * out_w * channels + first;
+            const int16_t *from = (const int16_t *)(const void *)planes;
+            rows(from, stream, to, count / together);
+            if (count % together != 0) {
+                rows(
+                    from + 2 * (count - 2) * words, stream, to + (count - 2) * out_w * channels,
+                    1);
+            }
+        }
+    }
+}
+
+#if !ARMV7EM_ASSEMBLY
+/* The stream holds for each channel the taps, row by row: pairs from the first tap on, then, if
+ * `odd_pairs`, pairs from the second tap on, a missing last one being 0; then the bias, twice the
+ * multiplier and the power. If odd_pairs is 2 there are but w0 w1 and w1 w2. */
+static inline void armv7em_plane_rows_s8(
+    const int16_t *planes, const int32_t *stream, int8_t *y, int32_t rows, int32_t out_w,
+    int32_t channels, int32_t k_h, int32_t k_w, int32_t stride_h, int32_t stride_w, int32_t row,
+    int32_t plane, int32_t odd_pairs, int32_t zero_out, int32_t low, int32_t high)
+{
+    const int32_t all_words = (k_w + 1) / 2 + (odd_pairs != 0 ? k_w / 2 : 0);
+    const int32_t row_words = odd_pairs == 2 ? 2 : all_words;
+    for (int32_t c = 0; c < 4; c++, planes += plane, y++) {
+        const int32_t *scale = stream + k_h * row_words;
+        for (int32_t i = 0; i < rows * out_w; i++) {
+            const int16_t *from = planes + i / out_w * stride_h * row + i % out_w * stride_w;
+            int32_t sum = scale[0];
+            for (int32_t h = 0; h < k_h; h++) {
+                for (int32_t w = 0; w < k_w; w++) {
+                    const int32_t pair = stream[h * row_words + w / 2];
+                    const int32_t is_high = w % 2 != 0 || (odd_pairs == 2 && w == 2);
+                    const int32_t tap = is_high ? pair >> 16 : (int16_t)(pair & 0xffff);
+                    sum += from[h * row + w] * tap;
+                }
+            }
+            y[i * channels] = (int8_t)armv7em_requantize(
+                sum, scale[1], scale[2], 0, zero_out, low, high);
+        }
+        stream = scale + 3;
+    }
+}
+#endif

@@ -1,0 +1,118 @@
+"""Kernels for cores with the DSP extension: plain C and assembly equal the integer meaning."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host import HostModel, random_inputs
+from layers import Layers
+from virtual import VirtualModel
+
+from budget.codegen import EmitOptions
+from budget.graph import Array
+from budget.ops import Padding, Rounding
+from budget.ops.interpreter import run
+from budget.plan import plan
+from budget.plan.program import Program
+
+SAME = Padding(1, 1, 1, 1)
+
+
+def pointwise(layers: Layers, extreme: bool) -> None:
+    for image, channels in [
+        ((5, 5, 8), 4), ((25, 5, 64), 64), ((1, 3, 4), 5), ((2, 1, 16), 11), ((3, 3, 20), 6),
+        ((7, 9, 12), 7), ((4, 4, 88), 9), ((6, 6, 256), 12),
+    ]:  # fmt: skip
+        layers.convolution(image, channels, extreme=extreme)
+    layers.convolution((3, 5, 8), 8, batch=3, extreme=extreme)
+
+
+def columns(layers: Layers, extreme: bool) -> None:
+    for image, channels, window, stride, padding in [
+        ((9, 10, 1), 8, (10, 4), (2, 2), Padding(4, 5, 1, 1)),
+        ((8, 8, 3), 16, (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((7, 7, 3), 6, (3, 3), (1, 1), SAME),
+        ((6, 5, 16), 16, (3, 3), (1, 1), SAME),
+        ((9, 9, 8), 7, (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((8, 9, 16), 12, (1, 1), (2, 2), Padding()),
+        ((6, 6, 19), 15, (1, 1), (1, 1), Padding()),
+        ((5, 6, 2), 4, (5, 3), (1, 2), Padding(2, 2, 1, 0)),
+        ((4, 12, 32), 8, (2, 7), (3, 1), Padding(0, 0, 3, 3)),
+    ]:  # fmt: skip
+        layers.convolution(image, channels, window, stride, padding, extreme=extreme)
+
+
+def depthwise(layers: Layers, extreme: bool) -> None:
+    for image, window, stride, padding in [
+        ((25, 5, 8), (3, 3), (1, 1), SAME),
+        ((48, 48, 4), (3, 3), (1, 1), SAME),
+        ((6, 6, 5), (3, 3), (1, 1), SAME),
+        ((7, 12, 8), (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((3, 3, 7), (3, 3), (1, 1), SAME),
+        ((6, 1, 4), (3, 3), (1, 1), SAME),
+        ((3, 5, 4), (3, 3), (1, 1), Padding()),
+        ((9, 8, 4), (3, 3), (2, 1), SAME),
+        ((9, 9, 12), (5, 5), (1, 1), Padding(2, 2, 2, 2)),
+        ((9, 9, 4), (5, 5), (2, 2), Padding(1, 2, 1, 2)),
+        ((1, 30, 8), (1, 7), (1, 1), Padding(0, 0, 3, 3)),
+        ((6, 10, 4), (4, 2), (1, 3), Padding(1, 0, 0, 1)),
+        ((4, 4, 4), (4, 4), (1, 1), Padding()),
+    ]:  # fmt: skip
+        layers.convolution(image, None, window, stride, padding, extreme=extreme)
+
+
+def fully_connected(layers: Layers, extreme: bool) -> None:
+    for depth, channels, rows in [
+        (64, 12, 1), (640, 8, 1), (128, 128, 1), (8, 128, 1), (4, 9, 1), (20, 10, 3), (44, 16, 2),
+    ]:  # fmt: skip
+        layers.fully_connected(depth, channels, rows, extreme=extreme)
+
+
+FAMILIES = [pointwise, columns, depthwise, fully_connected]
+
+
+def program_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Program:
+    layers = Layers(seed)
+    family(layers, extreme)
+    return plan(layers.graph(), target="cortex-m4")
+
+
+def corners(program: Program, value: int) -> dict[str, Array]:
+    return {
+        name: np.full(program.types[name].shape, value, np.int8) for name in program.graph.inputs
+    }
+
+
+def check(model: HostModel | VirtualModel, program: Program, rounding: Rounding) -> None:
+    for inputs in (random_inputs(program, 3), corners(program, -128), corners(program, 127)):
+        expected = run(program.graph, inputs, rounding=rounding)
+        found = model.run(inputs)
+        for name, values in (found[0] if isinstance(found, tuple) else found).items():
+            np.testing.assert_array_equal(values, expected[name], name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("extreme", [False, True])
+def test_plain_c(family: Callable[[Layers, bool], None], extreme: bool, tmp_path: Path) -> None:
+    program = program_of(family, 7, extreme=extreme)
+    assert all(step.variant for step in program.steps)
+    rounding = Rounding.TFLM if extreme else Rounding.TFLITE
+    options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
+    flags = ["-O1", "-fsanitize=undefined", "-fno-sanitize-recover"]
+    check(HostModel(program, tmp_path, options, flags), program, rounding)
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("extreme", [False, True])
+def test_assembly(family: Callable[[Layers, bool], None], extreme: bool) -> None:
+    pytest.importorskip("unicorn")
+    program = program_of(family, 8, extreme=extreme)
+    assert all(step.variant for step in program.steps)
+    rounding = Rounding.TFLITE if extreme else Rounding.TFLM
+    options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
+    check(VirtualModel(program, options), program, rounding)
