@@ -62,7 +62,11 @@ def saturate(x: Any, type: TensorType, low: int | None = None, high: int | None 
 
 def round_away(x: NDArray[Any]) -> NDArray[Any]:
     """To the nearest integer, halves away from zero, as C's round does."""
-    rounded: NDArray[Any] = np.copysign(np.floor(np.abs(x) + x.dtype.type(0.5)), x)
+    whole = np.trunc(x)
+    with np.errstate(invalid="ignore"):  # infinities stay what they are
+        is_up = np.abs(x - whole) >= 0.5
+    # adding a half instead would itself round, just below one half for instance
+    rounded: NDArray[Any] = whole + np.copysign(is_up.astype(x.dtype), x)
     return rounded
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from budget.graph import DType, QuantParams, TensorType
 from budget.ops import fixed_point as fp
 from budget.ops.operator import Activation
+from budget.ops.quantized import round_away
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 edges32 = st.sampled_from([INT32_MIN, INT32_MIN + 1, -(2**30), -1, 0, 1, 2**30, INT32_MAX])
@@ -162,3 +163,11 @@ def test_activation_in_float(activation: Activation) -> None:
 )
 def test_storage_range(dtype: DType, expected: tuple[int, int]) -> None:
     assert fp.storage_range(dtype) == expected
+
+
+def test_halves_round_away_from_zero_and_nothing_below_them() -> None:
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    x = np.array([below, 0.5, 1.5, 2.5, 8388609.0, np.inf], np.float32)
+    expected = np.array([0, 1, 2, 3, 8388609.0, np.inf], np.float32)
+    np.testing.assert_array_equal(round_away(x), expected)
+    np.testing.assert_array_equal(round_away(-x), -expected)
