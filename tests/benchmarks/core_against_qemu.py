@@ -54,9 +54,7 @@ def counts(program: Path) -> tuple[int, int, int, float]:
 
 def main(models: list[str]) -> int:
     """Prints the table."""
-    print(
-        f"{'model':28} {'flags':6} {'QEMU':>12} {'virtual core':>12} {'differ':>6} {'cycles':>12}  s"
-    )
+    print(f"{'model':28} {'flags':6} {'QEMU':>12} {'ours':>12} {'differ':>6} {'cycles':>12}  s")
     worst = 0
     for model in models:
         sources = sources_of(model)
