@@ -117,13 +117,16 @@ def predict(source: Source, table: Mapping[str, Any] | None = None) -> Footprint
     for step, written in source.steps:
         key, marks = step_key(source, step, written)
         found = _step_entry(mode["steps"], key, marks)
-        if found is None:
+        if found is None and key.startswith("call ") and f"own{key[4:]}" in mode["steps"]:
+            found = mode["mean_call"]
+        elif found is None:
             unknown.append(key.partition(" ")[2])
             found = mode["mean_step"]
         code += found[0]
         deepest = max(deepest, found[1])
     for name in sorted(source.sharing.shared):
-        code += mode["shared"].get(name, mode["mean_shared"])
+        alone = _step_entry(mode["steps"], f"own {name}", "")
+        code += mode["shared"].get(name, mode["mean_shared"] if alone is None else alone[0])
     for file in source.kernel_files:
         code += mode["helpers"].get(file, 0)
     code += _library_bytes(mode["library"], library_key(source))

@@ -65,6 +65,15 @@ class Range:
             )
         return Range(min(self.low, low), max(self.high, high))
 
+    def join(self, other: Range) -> Range:
+        """The smallest range that holds both."""
+        return Range(min(self.low, other.low), max(self.high, other.high))
+
+    def fits(self, quant: QuantParams) -> bool:
+        """Whether a scale covers the range, but for one step at its ends."""
+        scale, zero = float(quant.scale[0]), int(quant.zero_point[0])
+        return (-129 - zero) * scale <= self.low and self.high <= (128 - zero) * scale
+
     def quant(self) -> QuantParams:
         """The int8 scale and zero point that cover the range; zero is exact."""
         spread = self.high - self.low
@@ -163,6 +172,7 @@ class _Quantizer:
     def __init__(self, graph: Graph, ranges: Mapping[str, Range]) -> None:
         self.graph = graph
         self.ranges = ranges
+        self.spans = dict(ranges)  # of each group of tied tensors, by its root
         self.editor = GraphEditor(graph)
         self.parent: dict[str, str] = {}
         self.fixed: dict[str, QuantParams] = {}
@@ -225,32 +235,32 @@ class _Quantizer:
                 rescaled[node.name, index] = name
 
     def _union(self, a: str, b: str) -> bool:
-        """Ties two tensors; False where TFLite fixes different scales for them."""
+        """Ties two tensors; False where a scale that TFLite fixes for one does not suit both."""
         a, b = self._find(a), self._find(b)
         if a == b:
             return True
         fixed_a, fixed_b = self.fixed.get(a), self.fixed.get(b)
+        both = self.spans.get(a, Range()).join(self.spans.get(b, Range()))
+        if any(fixed is not None and not both.fits(fixed) for fixed in (fixed_a, fixed_b)):
+            return False
         if fixed_a is not None and fixed_b is not None and fixed_a != fixed_b:
             return False
         self.parent[b] = a
+        self.spans[a] = both
         if fixed_b is not None:
             self.fixed[a] = fixed_b
         return True
 
     def _settle(self) -> None:
         """One scale for every group of tied tensors, from the union of their ranges."""
-        groups: dict[str, Range] = {}
-        for name, found in self.ranges.items():
-            root = self._find(name)
-            known = groups.get(root, Range())
-            groups[root] = Range(min(known.low, found.low), max(known.high, found.high))
+        groups = self.spans
         for node in self.graph.nodes:  # constants that join others take part in their range
             if _output_rule(node.op) == "same" and self._floats(node):
                 root = self._find(self._floats(node)[0])
                 for index, name in enumerate(node.inputs):
                     data = self.graph.constant(name)
                     if data is not None and self._is_activation(node, index):
-                        groups[root] = groups.get(root, Range()).include(data)
+                        groups[root] = groups[root].include(data)
         for name in self.ranges:
             root = self._find(name)
             self.quants[name] = self.fixed.get(root) or groups[root].quant()

@@ -126,12 +126,17 @@ def _make_mode(programs: Iterable[Program], mode: str) -> dict[str, Any]:
         }
         for key, patterns in sorted(steps.items())
     }
+    calls = [e for key, p in found_steps.items() if key.startswith("call ") for e in p.values()]
     entries = [entry for patterns in found_steps.values() for entry in patterns.values()]
     found_shared = {name: round(fmean(sizes)) for name, sizes in sorted(shared.items())}
     return {
         "flags": options.compiler_flag,
         "steps": found_steps,
         "mean_step": [round(fmean(e[0] for e in entries)), max(e[1] for e in entries)],
+        "mean_call": [
+            round(fmean([e[0] for e in calls] or [0])),
+            max((e[1] for e in calls), default=0),
+        ],
         "shared": found_shared,
         "mean_shared": round(fmean(found_shared.values() or [0])),
         "helpers": {name: round(fmean(sizes)) for name, sizes in sorted(helpers.items())},

@@ -3,22 +3,30 @@
     python tests/benchmarks/code_size.py
 
 The networks have seeded random weights; none of the models that the prediction is judged on is
-among them.
+among them. One test case of every operator and element type gives the kernels that no network has.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from budget import codegen
-from budget.codegen.footprint import TABLE
-from budget.plan import plan
-from budget.plan.program import Program
-from budget.shrinking.quantize import quantize_int8, random_samples
-from budget.tuning.code_size import make_table
-from budget.zoo import load
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "ops"))
+
+from single_operator import build, seeded  # noqa: E402
+
+from budget import codegen  # noqa: E402
+from budget.codegen.footprint import TABLE  # noqa: E402
+from budget.graph import DType  # noqa: E402
+from budget.ops import registry  # noqa: E402
+from budget.plan import plan  # noqa: E402
+from budget.plan.program import Program  # noqa: E402
+from budget.shrinking.quantize import quantize_int8, random_samples  # noqa: E402
+from budget.tuning.code_size import make_table  # noqa: E402
+from budget.zoo import load  # noqa: E402
 
 NETWORKS = (
     "ds_cnn",
@@ -40,6 +48,13 @@ def programs() -> Iterator[Program]:
         graph = load(name)
         yield plan(quantize_int8(graph, random_samples(graph, 1)))
         yield plan(graph)
+    for name in registry.names():
+        operator = registry.get(name)
+        for dtype in (DType.INT8, DType.INT16, DType.FLOAT32):
+            cases = [case for case in operator.cases() if dtype in case.dtypes]
+            if cases:
+                single = build(operator, cases[0], dtype, seeded("code size", name, dtype))
+                yield plan(single.graph)
 
 
 if __name__ == "__main__":
