@@ -21,6 +21,8 @@ from budget.plan.storage import Storage, assign_storage
 from budget.plan.variants import PORTABLE, choose_variant
 
 ALIGNMENT_BYTES = 4
+WIDE_ALIGNMENT_BYTES = 8
+"""Of programs that hold 64-bit numbers in RAM: C demands it, though few cores do."""
 OWN_RUNTIME = "budget-c"
 
 
@@ -66,7 +68,9 @@ def plan(
         layout = _lay_out(model, list(range(len(graph.nodes))), _tflm_offsets)
         persistent, planner = tflm.persistent_bytes(graph, types, runtime), "greedy by size"
     else:
-        alignment, persistent, planner = ALIGNMENT_BYTES, 0, "search"
+        is_wide = any(types[name].dtype.bits == 64 for name in _in_memory(graph))
+        alignment = WIDE_ALIGNMENT_BYTES if is_wide else ALIGNMENT_BYTES
+        persistent, planner = 0, "search"
         overlay = runtime == OWN_RUNTIME if overlay is None else overlay
         if runtime == OWN_RUNTIME:
             variants = [choose_variant(node, graph, types, target) for node in graph.nodes]
@@ -94,6 +98,11 @@ def plan(
             persistent,
         )
     )
+
+
+def _in_memory(graph: Graph) -> list[str]:
+    """Tensors that are not constants."""
+    return [name for name, tensor in graph.tensors.items() if not tensor.is_constant]
 
 
 @dataclass(frozen=True, slots=True)
