@@ -8,11 +8,11 @@ import sys
 
 def main() -> None:
     """Runs the command line and turns every `BudgetError` into a message and an exit status."""
-    from budget.cli.app import app
+    from budget.cli.app import application
     from budget.errors import BudgetError
 
     try:
-        app()
+        application(sys.argv[1:])()
     except BudgetError as error:
         from budget.report.errors import print_error
 

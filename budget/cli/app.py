@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from budget import __version__
-from budget.cli import (
-    check,
-    compare,
-    emit,
-    harvest,
-    intermittent,
-    measure,
-    operators,
-    profiles,
-    scenarios,
-    solve,
-    summarize,
-    transmit,
-)
 
-app = typer.Typer(
-    name="budget",
-    help="Will this neural network run on that microcontroller, on that energy?",
-    epilog="Example:  budget check zoo:hotword --device efm32pg12 --rate 1/s "
-    "--source indoor-light --area 10cm2",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# Module under budget.cli: the commands it registers, in the order in which help lists them.
+_MODULES: dict[str, tuple[str, ...]] = {
+    "summarize": ("summarize",),
+    "check": ("check",),
+    "compare": ("compare",),
+    "harvest": ("harvest",),
+    "solve": ("solve",),
+    "intermittent": ("intermittent",),
+    "transmit": ("transmit",),
+    "sweep": ("sweep",),
+    "emit": ("emit",),
+    "measure": ("measure",),
+    "profiles": (
+        *("devices", "sources", "converters", "storage", "radios", "sensors"),
+        *("checkpoints", "runtimes"),
+    ),
+    "scenarios": ("scenarios",),
+    "operators": ("ops",),
+}
+
+
+def application(words: Sequence[str] = ()) -> typer.Typer:
+    """The application, with all commands or only the one that the command line names.
+
+    Describing a command to typer takes milliseconds, so the others are left out where the first
+    word is a command; help, completion and mistakes see all of them.
+
+    Args:
+        words: of the command line, without the program's name.
+    """
+    app = typer.Typer(
+        name="budget",
+        help="Will this neural network run on that microcontroller, on that energy?",
+        epilog="Example:  budget check zoo:hotword --device efm32pg12 --rate 1/s "
+        "--source indoor-light --area 10cm2",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    named = [module for module, commands in _MODULES.items() if words[:1] and words[0] in commands]
+    for module in named or _MODULES:
+        import_module(f"budget.cli.{module}").register(app)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,7 +62,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -49,20 +71,3 @@ def _root(
     ] = False,
 ) -> None:
     """Will this neural network run on that microcontroller, on that energy?"""
-
-
-for _module in (
-    summarize,
-    check,
-    compare,
-    harvest,
-    solve,
-    intermittent,
-    transmit,
-    emit,
-    profiles,
-    scenarios,
-    operators,
-    measure,
-):
-    _module.register(app)

@@ -139,3 +139,14 @@ def test_truncated_model(tmp_path: Path) -> None:
     assert result.returncode == 3
     assert result.stderr.startswith("error: cut.tflite")
     assert "Traceback" not in result.stderr
+
+
+def test_every_module_registers_the_commands_it_is_listed_with() -> None:
+    from budget.cli import app
+
+    for module, names in app._MODULES.items():
+        for name in names:
+            registered = app.application([name]).registered_commands
+            found = {command.name or command.callback.__name__ for command in registered}
+            assert set(names) == found, module
+    assert len(app.application().registered_commands) == sum(map(len, app._MODULES.values()))
