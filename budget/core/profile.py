@@ -19,17 +19,20 @@ class Count:
         instructions: executed; those skipped in an IT block count.
         cycles: by the core's timing.
         stall_cycles: of them, spent waiting for an address or an operand.
+        float_instructions: of `instructions`, those of the floating-point unit.
     """
 
     instructions: int = 0
     cycles: int = 0
     stall_cycles: int = 0
+    float_instructions: int = 0
 
     def __add__(self, other: Count) -> Count:
         return Count(
             self.instructions + other.instructions,
             self.cycles + other.cycles,
             self.stall_cycles + other.stall_cycles,
+            self.float_instructions + other.float_instructions,
         )
 
 
@@ -99,10 +102,15 @@ class Pricer:
             elif not last.branches:
                 before = last
         if address == STOP:
-            return Count(0, taken * times, 0), self._owner(previous)
+            return Count(0, taken * times), self._owner(previous)
         price = self._price(address, before)
-        length = len(self._machine.block(address))
-        count = Count(length * times, (price.cycles + taken) * times, price.stall_cycles * times)
+        block = self._machine.block(address)
+        count = Count(
+            len(block) * times,
+            (price.cycles + taken) * times,
+            price.stall_cycles * times,
+            sum("fpu" in instruction.needs for instruction in block) * times,
+        )
         return count, self._owner(address)
 
     def _price(self, address: int, before: Instruction | None) -> Price:
