@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from budget.hardware.figure import Quantity
 from budget.records import record
 
@@ -30,6 +33,10 @@ class Verdict(StrEnum):
     def exit_code(self) -> int:
         """Exit status of a command that ends with this verdict."""
         return {Verdict.FITS: 0, Verdict.DOES_NOT_FIT: 1, Verdict.TOO_CLOSE: 6}[self]
+
+
+VERDICTS = (Verdict.FITS, Verdict.TOO_CLOSE, Verdict.DOES_NOT_FIT)
+_BY_BADNESS = (Status.PASS, Status.UNSURE, Status.FAIL)
 
 
 @record
@@ -98,20 +105,31 @@ class Remedy:
 def judge(name: str, need: Quantity, have: Quantity, note: str = "") -> Constraint:
     """Passes when the most that may be needed is there, fails when the least is not.
 
-    Between the two lies *unsure*: a middle value near the line is never rounded to a yes.
+    Between the two lies *unsure*: a middle value near the line is never rounded to a yes. Of
+    arrays the status is the worst; `badness` tells each.
     """
-    if need.high <= have.low:
-        status = Status.PASS
-    elif need.low > have.high:
-        status = Status.FAIL
-    else:
-        status = Status.UNSURE
-    return Constraint(name, need, have, status, note)
+    worst = int(np.max(badness(need, have)))
+    return Constraint(name, need, have, _BY_BADNESS[worst], note)
+
+
+def badness(need: Quantity, have: Quantity) -> NDArray[np.int8]:
+    """0 where a need is met, 1 where that is unsure, 2 where it is missed; for each element."""
+    met, missed = need.high <= have.low, need.low > have.high
+    return np.where(met, 0, np.where(missed, 2, 1)).astype(np.int8)
 
 
 def not_judged(name: str, need: Quantity | None, why: str) -> Constraint:
     """A constraint that the device cannot answer."""
     return Constraint(name, need, None, Status.NOT_JUDGED, why)
+
+
+def conclude_each(constraints: Iterable[Constraint]) -> NDArray[np.int8]:
+    """`conclude` for constraints of arrays: positions in `VERDICTS`, for each element."""
+    worst = np.zeros((), np.int8)
+    for constraint in constraints:
+        if constraint.need is not None and constraint.have is not None:
+            worst = np.maximum(worst, badness(constraint.need, constraint.have))
+    return np.asarray(worst, np.int8)
 
 
 def conclude(constraints: Iterable[Constraint]) -> Verdict:
