@@ -263,21 +263,40 @@ def _storage_text(energy: Quantity, question: Question) -> str:
 
 
 def _clock(problem: _Problem) -> _Answer:
-    clock = None
-    if problem.clock_hz is not None:
-        clock = clock_for(problem.cycle, problem.clock_hz, problem.deadline_s)
-    if clock is None:
+    """Lowest clock that meets the deadline.
+
+    Latency is cycles over clock, but flash waits more cycles in each band of clocks: the bands
+    are tried from the lowest.
+    """
+    device, highest = problem.device, problem.device.max_hz
+    if problem.clock_hz is None or problem.model is None or highest is None:
         raise UsageError(
-            f"{problem.device.id} has no clock", where="--for clock", hint="take a microcontroller"
+            f"{device.id} has no clock", where="--for clock", hint="take a microcontroller"
         )
+    bands = [row.up_to_hz.value for row in device.flash.wait_states] if device.flash else []
+    clock = exact(math.inf, "Hz")
+    for top in sorted({min(band, highest) for band in bands} | {highest}):
+        found = clock_for(_cycle_at(problem, top), top, problem.deadline_s)
+        assert found is not None
+        clock = found
+        if float(clock.value) <= top:
+            break
     notes = []
-    highest, range = problem.device.max_hz, problem.device.clock
-    if highest is not None and float(clock.value) > highest:
-        notes.append(f"{problem.device.id} reaches {units.format(highest, 'Hz')} only")
-    if range is not None and range.min_hz is not None and float(clock.value) < range.min_hz.value:
-        notes.append(f"{problem.device.id} starts at {units.format(range.min_hz.value, 'Hz')}")
+    least = device.clock.min_hz if device.clock else None
+    if float(clock.value) > highest:
+        notes.append(f"{device.id} reaches {units.format(highest, 'Hz')} only")
+    if least is not None and float(clock.value) < least.value:
+        notes.append(f"{device.id} starts at {units.format(least.value, 'Hz')}")
     deadline = units.format(problem.deadline_s, "s")
     return {"clock": clock}, f"{_said(clock)} to decide within {deadline}", notes
+
+
+def _cycle_at(problem: _Problem, clock_hz: float) -> Cycle:
+    assert problem.model is not None and problem.estimate is not None
+    question = replace(problem.question, clock_hz=clock_hz)
+    runtime = problem.estimate.runtime.id
+    found = estimate(problem.model, problem.device, runtime=runtime, question=question)
+    return found.cycle(question)
 
 
 def _macs(problem: _Problem) -> _Answer:

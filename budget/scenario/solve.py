@@ -103,7 +103,7 @@ def macs_for(
 def clock_for(cycle: Cycle, clock_hz: float, deadline_s: float) -> Quantity | None:
     """Lowest core clock that meets a deadline; None where the device has no clock. [Hz]
 
-    Cycles do not change with the clock: latency · clock is constant.
+    As if cycles did not change with the clock: latency · clock is constant.
     """
     if cycle.latency is None:
         return None
