@@ -122,7 +122,11 @@ def emit(
         weights,  # type: ignore[arg-type]
     )
     graph, examples, warnings = _integers(prepared, data)
-    program = plan(graph, remove_constant_channels=remove_constant_channels)
+    program = plan(
+        graph,
+        remove_constant_channels=remove_constant_channels,
+        target=options.kernel_target,
+    )
     files = emit_files(program, options, examples=examples)
     manifest = jsons.loads(files[f"{options.name}.json"])
     if folder is not None:

@@ -69,6 +69,11 @@ class EmitOptions:
         return self.name.upper()
 
     @property
+    def kernel_target(self) -> str:
+        """Core whose tuned kernels may be used: they cost flash and RAM, so none for ``size``."""
+        return "portable" if self.optimise == "size" else self.target
+
+    @property
     def compiler_flag(self) -> str:
         """The level of optimisation that suits the choice."""
         return "-Os" if self.optimise == "size" else "-O2"

@@ -46,7 +46,9 @@ def programs() -> Iterator[Program]:
     """Each network in int8 and in float32."""
     for name in NETWORKS:
         graph = load(name)
-        yield plan(quantize_int8(graph, random_samples(graph, 1)))
+        quantized = quantize_int8(graph, random_samples(graph, 1))
+        yield plan(quantized)
+        yield plan(quantized, target="cortex-m4")
         yield plan(graph)
     for name in registry.names():
         operator = registry.get(name)

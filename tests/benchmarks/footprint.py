@@ -25,6 +25,7 @@ from budget.codegen.source import write_steps
 from budget.plan import plan
 from budget.tuning.code_size import Measured, measure
 
+TARGET = "cortex-m4"
 MODELS = ("kws", "vww", "ic", "ad")
 HERE = Path(__file__).parent
 
@@ -58,9 +59,10 @@ def rows(folder: Path, models: tuple[str, ...] = MODELS) -> Iterator[Row]:
     """Every model in every mode."""
     for model in models:
         graph = lower(load(folder / f"{model}_int8.tflite"))
-        program = plan(graph, remove_constant_channels=True)
         for mode in OPTIMISE:
-            source = write_steps(program, EmitOptions("m", optimise=mode))  # type: ignore[arg-type]
+            options = EmitOptions("m", TARGET, mode)  # type: ignore[arg-type]
+            program = plan(graph, remove_constant_channels=True, target=options.kernel_target)
+            source = write_steps(program, options)
             yield Row(model, mode, predict(source), measure(source))
 
 

@@ -227,6 +227,12 @@ def test_two_inputs_and_outputs_in_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[1], expected["second_out"])
 
 
+@pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4"])
+def test_kernels_for_a_core_run_on_the_host_too(tmp_path: Path, target: str) -> None:
+    emit("zoo:hotword", tmp_path, name="hot", target=target)
+    assert outcome(build(tmp_path, "hot")) == (0, "PASS hot\n")
+
+
 def test_rounding_is_told(tmp_path: Path) -> None:
     emit("zoo:hotword", tmp_path, name="hot", rounding="tflm")
     assert "TensorFlow Lite Micro" in (tmp_path / "hot.c").read_text()
@@ -251,6 +257,16 @@ def test_options_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError):
             emit(model, tmp_path / "out", **wrong)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_types_without_a_place_in_c_are_refused(tmp_path: Path) -> None:
+    builder = GraphBuilder("g")
+    builder.input("x", TensorType((1, 4), DType.FLOAT64))
+    builder.tensor("y", TensorType((4,), DType.FLOAT64))
+    builder.node("reshape", ["x"], ["y"], ReshapeAttributes((4,)))
+    builder.output("y")
+    with pytest.raises(UnsupportedModelError, match="float64 has no type in C"):
+        emit(builder.build(), tmp_path, precision="float32")
 
 
 def test_everything_that_cannot_be_emitted_is_listed(tmp_path: Path) -> None:
