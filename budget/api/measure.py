@@ -11,7 +11,7 @@ from budget.api.firmware import Firmware
 from budget.api.measurement import MeasuredLayer, Measurement
 from budget.core.build import OPTIMISE_FLAGS, Compiler, build, find_compiler
 from budget.core.elf import Elf, Symbol, load_elf
-from budget.core.flash import FlashTiming, find_leaders, wait_cycles
+from budget.core.flash import FlashTiming, Waits, find_leaders, wait_cycles
 from budget.core.machine import Machine, Run
 from budget.core.profile import Count, Pricer, Profile
 from budget.core.timing import timing_of
@@ -244,21 +244,21 @@ def _layers(
     elf: Elf,
     profile: Profile,
     steps: Sequence[Sequence[Symbol]],
-    waits: Sequence[int] | None,
+    waits: Sequence[Waits] | None,
 ) -> tuple[MeasuredLayer, ...]:
     counted: dict[str, Count] = {}
-    waited: dict[str, int] = {}
+    waited: dict[str, Waits] = {}
     # the first scope is what ran outside all layers
-    waits = waits or [0] * (len(profile.scopes) + 1)
+    waits = waits or [Waits()] * (len(profile.scopes) + 1)
     for (name, count), wait in zip(profile.scopes, waits[1:], strict=True):
         counted[name] = counted.get(name, Count()) + count
-        waited[name] = waited.get(name, 0) + wait
-    whole = max(profile.total.cycles + sum(waits), 1)
+        waited[name] = waited.get(name, Waits()) + wait
+    whole = max(profile.total.cycles + sum(wait.cycles for wait in waits), 1)
     rows = []
     for layer, symbols in zip(firmware.layers, steps):
         tables = [elf.symbols[t["name"]] for t in layer["tables"] if t["name"] in elf.symbols]
         entry = symbols[0].name if symbols else ""
-        count, wait = counted.get(entry, Count()), waited.get(entry, 0)
+        count, wait = counted.get(entry, Count()), waited.get(entry, Waits())
         rows.append(
             MeasuredLayer(
                 layer["index"],
@@ -268,7 +268,7 @@ def _layers(
                 count,
                 wait,
                 sum(symbol.size_bytes for symbol in (*symbols, *tables)),
-                (count.cycles + wait) / whole,
+                (count.cycles + wait.cycles) / whole,
             )
         )
     return tuple(rows)
@@ -279,7 +279,7 @@ def _finish(
     elf: Elf,
     profile: Profile,
     run: Run,
-    waits: Sequence[int] | None,
+    waits: Sequence[Waits] | None,
     *,
     name: str,
     notes: tuple[str, ...] = (),
@@ -288,8 +288,8 @@ def _finish(
     """Joins what was counted with the device's clock and power."""
     timing = timing_of(target.core)
     device, clock = target.device, target.clock_hz
-    waiting = sum(waits or ())
-    cycles = exact(float(profile.total.cycles + waiting), "cycles")
+    waiting = sum(waits or (), Waits())
+    cycles = exact(float(profile.total.cycles + waiting.cycles), "cycles")
     latency = energy = None
     if device is not None and clock is not None:
         waited = waits is not None or device.wait_states(clock) == 0
@@ -306,7 +306,7 @@ def _finish(
         timing=timing.source,
         count=profile.total,
         wait_states=None if device is None or clock is None else device.wait_states(clock),
-        wait_cycles=waiting,
+        waits=waiting,
         cycles=cycles,
         functions=profile.functions,
         flash_bytes=flash,
@@ -321,7 +321,7 @@ def _finish(
     )
 
 
-def _notes(target: Target, waits: Sequence[int] | None) -> tuple[str, ...]:
+def _notes(target: Target, waits: Sequence[Waits] | None) -> tuple[str, ...]:
     if target.device is None or target.clock_hz is None:
         return ("no device given: cycles are those of zero wait states",)
     states = target.device.wait_states(target.clock_hz)

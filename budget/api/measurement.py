@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from budget.core.flash import Waits
 from budget.core.profile import Count
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Quantity
@@ -21,7 +22,7 @@ class MeasuredLayer:
         operator: canonical operator.
         macs: multiply-accumulates.
         count: instructions and cycles, with everything it called.
-        wait_cycles: more, waiting for flash.
+        waits: more cycles, waiting for flash.
         flash_bytes: its own code and its constants.
         share_ratio: of all cycles.
     """
@@ -31,14 +32,14 @@ class MeasuredLayer:
     operator: str
     macs: int
     count: Count
-    wait_cycles: int
+    waits: Waits
     flash_bytes: int
     share_ratio: float
 
     @property
     def cycles(self) -> int:
         """With waiting for flash."""
-        return self.count.cycles + self.wait_cycles
+        return self.count.cycles + self.waits.cycles
 
     @property
     def cycles_per_mac(self) -> float | None:
@@ -54,7 +55,8 @@ class MeasuredLayer:
             "macs": self.macs,
             "cycles": self.cycles,
             "zero_wait_cycles": self.count.cycles,
-            "wait_cycles": self.wait_cycles,
+            "fetch_wait_cycles": self.waits.fetch_cycles,
+            "data_wait_cycles": self.waits.data_cycles,
             "instructions": self.count.instructions,
             "cycles_per_mac": self.cycles_per_mac,
             "share_ratio": self.share_ratio,
@@ -74,7 +76,7 @@ class Measurement:
         flags: of the compiler.
         count: instructions and cycles at zero wait states.
         wait_states: of the flash at the clock; None where no device was given or known.
-        wait_cycles: spent waiting for flash.
+        waits: cycles spent waiting for flash.
         cycles: of the call, with the error known from silicon where a device is meant.
         macs: multiply-accumulates; 0 where they are not known.
         layers: steps in order; empty for a program that was not emitted by us.
@@ -98,7 +100,7 @@ class Measurement:
     timing: str
     count: Count
     wait_states: int | None
-    wait_cycles: int
+    waits: Waits
     cycles: Quantity
     functions: Mapping[str, Count]
     flash_bytes: Mapping[str, int]
@@ -145,7 +147,8 @@ class Measurement:
             "zero_wait_cycles": self.count.cycles,
             "stall_cycles": self.count.stall_cycles,
             "wait_states": self.wait_states,
-            "wait_cycles": self.wait_cycles,
+            "fetch_wait_cycles": self.waits.fetch_cycles,
+            "data_wait_cycles": self.waits.data_cycles,
             "instructions": self.count.instructions,
             "macs": self.macs,
             "cycles_per_mac": self.cycles_per_mac,

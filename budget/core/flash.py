@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budget.core.counting import Leader
-from budget.core.machine import STOP, Machine, Run
+from budget.core.machine import Machine, Run
 from budget.core.timing.instruction import Instruction, Kind
 
 _LOADS = {
@@ -43,6 +43,22 @@ class FlashTiming:
     line_bytes: int
     instruction_bytes: int
     data_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Cycles lost to flash: fetching instructions, and reading data."""
+
+    fetch_cycles: int = 0
+    data_cycles: int = 0
+
+    @property
+    def cycles(self) -> int:
+        """Both."""
+        return self.fetch_cycles + self.data_cycles
+
+    def __add__(self, other: Waits) -> Waits:
+        return Waits(self.fetch_cycles + other.fetch_cycles, self.data_cycles + other.data_cycles)
 
 
 class Cache:
@@ -176,7 +192,7 @@ def _offsets(instruction: Instruction, distance: int) -> range:
 
 def wait_cycles(
     machine: Machine, run: Run, leaders: Sequence[Leader], flash: FlashTiming
-) -> list[int]:
+) -> list[Waits]:
     """Cycles lost to flash, for each scope of a traced run.
 
     Args:
@@ -186,34 +202,41 @@ def wait_cycles(
         flash: the memory's timing.
     """
     word = flash.word_bytes
-    regions = machine.flash_regions
-    blocks = {event for event in run.trace if 0 <= event < 1 << _TAG} - {STOP}
-    extents: dict[int, range] = {}
-    literals: dict[int, list[int]] = {}
-    for block in blocks:
-        code = machine.block(block)
-        in_flash = _inside(block, regions)
-        end = code[-1].address + code[-1].size_bytes
-        extents[block] = range(block // word, (end - 1) // word + 1) if in_flash else range(0)
-        literals[block] = [a // word for a in _literal_addresses(code) if _inside(a, regions)]
-    fetch = FetchCache(Cache(flash.instruction_bytes, flash.line_bytes, word), extents)
+    fetch, literals = _of_blocks(machine, run, flash)
     data = Cache(flash.data_bytes, flash.line_bytes, word)
     offsets = [tuple(leader.offsets) for leader in leaders]
-    lost = [0] * len(run.scopes)
-    scope = 0
-    mask = (1 << _TAG) - 1
+    fetched, read = [0] * len(run.scopes), [0] * len(run.scopes)
+    scope, mask = 0, (1 << _TAG) - 1
     for event in run.trace:
         if event < 0:
             scope = -event - 1
         elif event <= mask:
-            lost[scope] += fetch.misses(event)
+            fetched[scope] += fetch.misses(event)
             for literal in literals[event]:
-                lost[scope] += data.misses(literal)
+                read[scope] += data.misses(literal)
         else:
             base = event & mask
             for offset in offsets[(event >> _TAG) - 1]:
-                lost[scope] += data.misses((base + offset) // word)
-    return [misses * flash.wait_states for misses in lost]
+                read[scope] += data.misses((base + offset) // word)
+    states = flash.wait_states
+    return [Waits(one * states, other * states) for one, other in zip(fetched, read)]
+
+
+def _of_blocks(
+    machine: Machine, run: Run, flash: FlashTiming
+) -> tuple[FetchCache, dict[int, list[int]]]:
+    """What fetches blocks, and the words of constants beside the code that each block reads."""
+    word, regions = flash.word_bytes, machine.flash_regions
+    extents: dict[int, range] = {}
+    literals: dict[int, list[int]] = {}
+    for block in {event for event in run.trace if 0 <= event < 1 << _TAG}:
+        code = machine.block(block)
+        end = code[-1].address + code[-1].size_bytes
+        inside = _inside(block, regions)
+        extents[block] = range(block // word, (end - 1) // word + 1) if inside else range(0)
+        literals[block] = [a // word for a in _literal_addresses(code) if _inside(a, regions)]
+    cache = Cache(flash.instruction_bytes, flash.line_bytes, word)
+    return FetchCache(cache, extents), literals
 
 
 def _literal_addresses(code: Sequence[Instruction]) -> list[int]:

@@ -54,10 +54,10 @@ def _head(measurement: Measurement) -> Group:
     table.add_row("core", f"{m.core}{built if m.compiler else ''}")
     per_mac = f"   ({m.cycles_per_mac:.2f} for each MAC)" if m.cycles_per_mac else ""
     table.add_row("cycles", f"{text.count(round(float(m.cycles.value)))}{per_mac}")
-    if m.wait_states:
+    if m.waits.cycles:
+        fetch, data = (text.count(n) for n in (m.waits.fetch_cycles, m.waits.data_cycles))
         table.add_row(
-            "",
-            f"{text.count(m.wait_cycles)} of them waiting for flash, {m.wait_states} wait states",
+            "of them", f"waiting for flash ({m.wait_states} wait states): code {fetch}, data {data}"
         )
     table.add_row("instructions", text.count(m.count.instructions))
     if m.device is not None and m.clock_hz is not None:

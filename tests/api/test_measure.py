@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -44,8 +45,9 @@ def test_layers_sum_to_the_whole(digits: Measurement) -> None:
     functions = sum(count.cycles for count in digits.functions.values())
     assert functions == digits.count.cycles
     assert digits.macs == sum(layer.macs for layer in digits.layers)
+    # what the layers share, and the interface, is nobody's own
     flash = sum(layer.flash_bytes for layer in digits.layers)
-    assert 0.7 < flash / sum(digits.flash_bytes.values()) < 1
+    assert digits.macs and 0.4 < flash / sum(digits.flash_bytes.values()) < 1
 
 
 @gcc
@@ -58,19 +60,19 @@ def test_time_and_energy_are_those_of_the_device(digits: Measurement) -> None:
         float(digits.latency.value) * float(device.power_w().value)
     )
     assert digits.wait_states == 5
-    assert 0 < digits.wait_cycles < digits.count.cycles
-    assert digits.wait_cycles % 5 == 0
+    assert 0 < digits.waits.cycles < digits.count.cycles
+    assert digits.waits.cycles % 5 == 0
     assert float(digits.cycles.low) < float(digits.cycles.value) < float(digits.cycles.high)
 
 
 @gcc
 def test_a_slower_clock_waits_less(digits: Measurement) -> None:
     slow = measure("zoo:digits", compiler="gcc", device="stm32l4r5", clock_hz=20e6)
-    assert (slow.wait_states, slow.wait_cycles) == (0, 0)
+    assert (slow.wait_states, slow.waits.cycles) == (0, 0)
     assert slow.count == digits.count
     half = measure("zoo:digits", compiler="gcc", device="stm32l4r5", clock_hz=60e6)
     assert half.wait_states == 2
-    assert half.wait_cycles * 5 == digits.wait_cycles * 2
+    assert half.waits.cycles * 5 == digits.waits.cycles * 2
 
 
 @gcc
@@ -97,10 +99,11 @@ def test_every_interface_can_be_called(io: str, arena: str, tmp_path: Path) -> N
 def test_a_wrong_weight_is_found(tmp_path: Path) -> None:
     emit("zoo:digits", tmp_path / "out", target="cortex-m4")
     weights = tmp_path / "out" / "digits_weights.h"
-    lines = weights.read_text().splitlines()
-    place = next(i for i, line in enumerate(lines) if "_bias[" in line) + 1
-    lines[place] = lines[place].replace(lines[place].split(",")[0].strip(), "2000000", 1)
-    weights.write_text("\n".join(lines) + "\n")
+    text = weights.read_text()
+    # the first number of a layer is a bias, so that a large change must show
+    changed = re.sub(r"(= \{\s+)-?\d+", r"\g<1>2000000", text, count=1)
+    assert changed != text
+    weights.write_text(changed)
     assert measure(tmp_path / "out", compiler="gcc").bit_exact is False
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("capstone")
 from hand_elf import CODE, elf
 
 from budget.core.elf import load_elf
-from budget.core.flash import Cache, FetchCache, FlashTiming, find_leaders, wait_cycles
+from budget.core.flash import Cache, FetchCache, FlashTiming, Waits, find_leaders, wait_cycles
 from budget.core.machine import Machine
 
 
@@ -124,11 +124,11 @@ def test_wait_cycles_by_hand() -> None:
     machine = Machine(load_elf(elf(bytes.fromhex("0138fdd17047"), {"loop": 0}), "loop"))
     machine.call("loop", [50], count=True)
     flash = FlashTiming(5, 8, 32, 1024, 256)
-    assert wait_cycles(machine, machine.call("loop", [50], leaders=[]), [], flash) == [5]
+    assert wait_cycles(machine, machine.call("loop", [50], leaders=[]), [], flash) == [Waits(5, 0)]
     # ldr r1, [pc, #4]; bx lr; …: the constant is in a word of its own
     machine = Machine(load_elf(elf(bytes.fromhex("014970470000000001000000"), {"get": 0}), "get"))
     machine.call("get", count=True)
-    assert wait_cycles(machine, machine.call("get", leaders=[]), [], flash) == [10]
+    assert wait_cycles(machine, machine.call("get", leaders=[]), [], flash) == [Waits(5, 5)]
 
 
 def test_a_stream_costs_the_wait_states_for_each_word() -> None:
@@ -141,4 +141,4 @@ def test_a_stream_costs_the_wait_states_for_each_word() -> None:
     for word, states in ((8, 5), (16, 3)):
         run = machine.call("sum", arguments, leaders=leaders)
         lost = wait_cycles(machine, run, leaders, FlashTiming(states, word, 32, 1024, 256))
-        assert lost == [(1024 // word + -(-10 // word)) * states]
+        assert lost == [Waits(-(-10 // word) * states, 1024 // word * states)]
