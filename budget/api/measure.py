@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from budget.api.firmware import Firmware
 from budget.api.measurement import MeasuredLayer, Measurement
 from budget.core.build import OPTIMISE_FLAGS, Compiler, build, find_compiler
 from budget.core.elf import Elf, Symbol, load_elf
-from budget.core.flash import FlashTiming, Waits, find_leaders, wait_cycles
-from budget.core.machine import Machine, Run
-from budget.core.profile import Count, Pricer, Profile
+from budget.core.flash import FlashTiming, Waits
+from budget.core.machine import Machine
+from budget.core.profile import Count
+from budget.core.timed import Timed, timed_call
 from budget.core.timing import timing_of
 from budget.errors import UsageError
 from budget.hardware import library
@@ -126,31 +128,25 @@ def measure_firmware(firmware: Firmware, target: Target) -> Measurement:
     machine = Machine(elf)
     arena = elf.symbols.get(_ARENA)
     paint = machine.paint(arena.address, arena.size_bytes) if arena else None
-    arguments = firmware.prepare(machine)
     steps = [_functions(elf, layer["function"]) for layer in firmware.layers]
-    entries = [found[0] for found in steps if found]
-    function = f"{firmware.name}_invoke"
-    run = machine.call(function, arguments, count=True, scopes=entries)
+    timed = timed_call(
+        machine,
+        f"{firmware.name}_invoke",
+        partial(firmware.prepare, machine),
+        timing_of(target.core),
+        scopes=[found[0] for found in steps if found],
+        flash=_flash_timing(target),
+    )
     used = machine.painted_bytes(paint)[1] if paint else None
-    profile = Pricer(machine, timing_of(target.core)).profile(run)
-    waits = None
-    flash = _flash_timing(target)
-    if flash is not None:
-        leaders = find_leaders(machine, machine.blocks)
-        again = firmware.prepare(machine)
-        traced = machine.call(function, again, scopes=entries, leaders=leaders)
-        waits = wait_cycles(machine, traced, leaders, flash)
     return _finish(
         target,
         elf,
-        profile,
-        run,
-        waits,
+        timed,
         name=firmware.name,
         compiler=image.compiler.version,
         flags=image.flags,
         macs=firmware.macs,
-        layers=_layers(firmware, elf, profile, steps, waits),
+        layers=_layers(firmware, elf, timed, steps),
         io_bytes=firmware.io_bytes,
         arena_bytes=firmware.arena_bytes,
         arena_used_bytes=used,
@@ -167,19 +163,16 @@ def _measure_elf(elf: Elf, symbol: str | None, setup: Sequence[str], target: Tar
             hint=f"--symbol NAME; it has {elf_functions or 'no symbols'}",
         )
     machine = Machine(elf)
-    for function in setup:
-        machine.call(function)
-    run = machine.call(symbol, count=True)
-    profile = Pricer(machine, timing_of(target.core)).profile(run)
-    waits = None
-    flash = _flash_timing(target)
-    if flash is not None:
-        leaders = find_leaders(machine, machine.blocks)
+
+    def prepare() -> list[int]:
         for function in setup:
             machine.call(function)
-        waits = wait_cycles(machine, machine.call(symbol, leaders=leaders), leaders, flash)
-    name = f"{elf.name}:{symbol}"
-    return _finish(target, elf, profile, run, waits, name=name, notes=(f"returned {run.result}",))
+        return []
+
+    timing = timing_of(target.core)
+    timed = timed_call(machine, symbol, prepare, timing, flash=_flash_timing(target))
+    notes = (f"returned {timed.run.result}",)
+    return _finish(target, elf, timed, name=f"{elf.name}:{symbol}", notes=notes)
 
 
 def _flash_timing(target: Target) -> FlashTiming | None:
@@ -240,20 +233,17 @@ def _selftest(firmware: Firmware, target: Target, flags: Sequence[str]) -> bool 
 
 
 def _layers(
-    firmware: Firmware,
-    elf: Elf,
-    profile: Profile,
-    steps: Sequence[Sequence[Symbol]],
-    waits: Sequence[Waits] | None,
+    firmware: Firmware, elf: Elf, timed: Timed, steps: Sequence[Sequence[Symbol]]
 ) -> tuple[MeasuredLayer, ...]:
     counted: dict[str, Count] = {}
     waited: dict[str, Waits] = {}
     # the first scope is what ran outside all layers
-    waits = waits or [Waits()] * (len(profile.scopes) + 1)
-    for (name, count), wait in zip(profile.scopes, waits[1:], strict=True):
+    scopes = timed.profile.scopes
+    waits = timed.waits or [Waits()] * (len(scopes) + 1)
+    for (name, count), wait in zip(scopes, waits[1:], strict=True):
         counted[name] = counted.get(name, Count()) + count
         waited[name] = waited.get(name, Waits()) + wait
-    whole = max(profile.total.cycles + sum(wait.cycles for wait in waits), 1)
+    whole = max(timed.cycles, 1)
     rows = []
     for layer, symbols in zip(firmware.layers, steps):
         tables = [elf.symbols[t["name"]] for t in layer["tables"] if t["name"] in elf.symbols]
@@ -277,9 +267,7 @@ def _layers(
 def _finish(
     target: Target,
     elf: Elf,
-    profile: Profile,
-    run: Run,
-    waits: Sequence[Waits] | None,
+    timed: Timed,
     *,
     name: str,
     notes: tuple[str, ...] = (),
@@ -288,12 +276,12 @@ def _finish(
     """Joins what was counted with the device's clock and power."""
     timing = timing_of(target.core)
     device, clock = target.device, target.clock_hz
-    waiting = sum(waits or (), Waits())
-    cycles = exact(float(profile.total.cycles + waiting.cycles), "cycles")
+    count = timed.profile.total
+    cycles = exact(float(timed.cycles), "cycles")
     latency = energy = None
     if device is not None and clock is not None:
-        waited = waits is not None or device.wait_states(clock) == 0
-        cycles = _against_silicon(cycles, target, profile.total, waited)
+        waited = timed.waits is not None or device.wait_states(clock) == 0
+        cycles = _against_silicon(cycles, target, count, waited)
         latency = (cycles / clock).as_unit("s")
         energy = (latency * device.power_w(clock)).as_unit("J")
     flash = {"code": 0, "constants": 0, "data": 0}
@@ -304,31 +292,31 @@ def _finish(
         name=name,
         core=target.core,
         timing=timing.source,
-        count=profile.total,
+        count=count,
         wait_states=None if device is None or clock is None else device.wait_states(clock),
-        waits=waiting,
+        waits=sum(timed.waits or (), Waits()),
         cycles=cycles,
-        functions=profile.functions,
+        functions=timed.profile.functions,
         flash_bytes=flash,
         static_ram_bytes=elf.ram_bytes,
-        stack_bytes=run.stack_bytes,
+        stack_bytes=timed.run.stack_bytes,
         device=device,
         clock_hz=clock,
         latency=latency,
         energy=energy,
-        notes=(*notes, *_notes(target, waits)),
+        notes=(*notes, *_notes(target, timed.waits is not None)),
         **known,
     )
 
 
-def _notes(target: Target, waits: Sequence[Waits] | None) -> tuple[str, ...]:
+def _notes(target: Target, waited: bool) -> tuple[str, ...]:
     if target.device is None or target.clock_hz is None:
         return ("no device given: cycles are those of zero wait states",)
     states = target.device.wait_states(target.clock_hz)
     notes = []
     if target.core != target.device.core:
         notes.append(f"{target.device.id} has a {target.device.core}, not a {target.core}")
-    if waits is None and states != 0:
+    if not waited and states != 0:
         missing = "how its flash keeps up" if states is None else "the caches of its flash"
         notes.append(
             f"the profile of {target.device.id} does not say {missing}: "
