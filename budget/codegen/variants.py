@@ -6,6 +6,8 @@ VARIANT_WRITERS: dict[tuple[str, str], tuple[str, str]] = {
     # canonical operator, variant: module under budget.codegen.steps, function in it
     ("conv_2d", "armv7em-pointwise"): ("armv7em_convolution", "write_pointwise"),
     ("conv_2d", "armv7em-columns"): ("armv7em_convolution", "write_columns"),
+    ("add", "armv7em-table"): ("armv7em_elementwise", "write_add"),
+    ("average_pool_2d", "armv7em-sums"): ("armv7em_elementwise", "write_average_pool"),
     ("depthwise_conv_2d", "armv7em-planes"): ("armv7em_depthwise", "write_planes"),
     ("fully_connected", "armv7em-rows"): ("armv7em_fully_connected", "write_rows"),
 }

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.graph import ABSENT, DType, Graph, Node, TensorType
-from budget.ops.fixed_point import quantize_multipliers
+from budget.graph import ABSENT, DType, Graph, Node, QuantParams, TensorType
+from budget.ops.fixed_point import quantize_multiplier, quantize_multipliers
 from budget.ops.requantize import product_multipliers
 
 DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
@@ -224,7 +224,36 @@ def short_shifts(
     return q, -shift
 
 
+def _add(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    """The operand with the smaller scale goes through a table, the other one is only shifted."""
+    names = node.inputs
+    a, b, y = types[names[0]], types[names[1]], types[node.outputs[0]]
+    if any(graph.constant(name) is not None for name in names) or a.shape != b.shape:
+        return PORTABLE
+    if a.dtype is not DType.INT8 or b.dtype is not DType.INT8:
+        return PORTABLE
+    if a.quant is None or b.quant is None or y.quant is None:
+        return PORTABLE
+    q, shift = sum_multiplier(a.quant, b.quant, y.quant)
+    return Variant("armv7em-table") if q and shift >= 2 else PORTABLE
+
+
+def sum_multiplier(a: QuantParams, b: QuantParams, y: QuantParams) -> tuple[int, int]:
+    """Multiplier and right shift of a sum at 2^20 times twice the larger scale."""
+    twice_largest = 2 * max(float(a.scale[0]), float(b.scale[0]))
+    q, shift = quantize_multiplier(twice_largest / ((1 << 20) * float(y.scale[0])))
+    return q, -shift
+
+
+def _average_pool(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    rows, columns = node.attributes.filter
+    fits = types[node.inputs[0]].shape[3] >= 4 and rows * columns < 256  # sums of 16 bits
+    return Variant("armv7em-sums") if fits else PORTABLE
+
+
 _RULES: dict[str, Callable[[Node, Graph, Mapping[str, TensorType]], Variant]] = {
+    "add": _add,
+    "average_pool_2d": _average_pool,
     "conv_2d": _convolution,
     "depthwise_conv_2d": _depthwise,
     "fully_connected": _fully_connected,

@@ -12,6 +12,7 @@ from budget.ops import Activation, Padding
 from budget.ops.convolution import ConvolutionAttributes
 from budget.ops.elementwise import AddAttributes
 from budget.ops.fully_connected import FullyConnectedAttributes
+from budget.ops.operator import NO_PADDING
 from budget.ops.pooling import PoolAttributes
 from budget.ops.windows import slides
 
@@ -95,7 +96,7 @@ class Layers:
         channels: int | None,
         window: tuple[int, int] = (1, 1),
         stride: tuple[int, int] = (1, 1),
-        padding: Padding = Padding(),
+        padding: Padding = NO_PADDING,
         batch: int = 1,
         extreme: bool = False,
     ) -> None:
@@ -138,7 +139,7 @@ class Layers:
         image: tuple[int, int, int],
         window: tuple[int, int],
         stride: tuple[int, int],
-        padding: Padding = Padding(),
+        padding: Padding = NO_PADDING,
     ) -> None:
         quant = self.quant()
         x_shape = (1, *image)

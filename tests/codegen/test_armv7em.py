@@ -14,8 +14,9 @@ from virtual import VirtualModel
 
 from budget.codegen import EmitOptions
 from budget.graph import Array
-from budget.ops import Padding, Rounding
+from budget.ops import Activation, Padding, Rounding
 from budget.ops.interpreter import run
+from budget.ops.operator import NO_PADDING
 from budget.plan import plan
 from budget.plan.program import Program
 
@@ -38,8 +39,8 @@ def columns(layers: Layers, extreme: bool) -> None:
         ((7, 7, 3), 6, (3, 3), (1, 1), SAME),
         ((6, 5, 16), 16, (3, 3), (1, 1), SAME),
         ((9, 9, 8), 7, (3, 3), (2, 2), Padding(0, 1, 0, 1)),
-        ((8, 9, 16), 12, (1, 1), (2, 2), Padding()),
-        ((6, 6, 19), 15, (1, 1), (1, 1), Padding()),
+        ((8, 9, 16), 12, (1, 1), (2, 2), NO_PADDING),
+        ((6, 6, 19), 15, (1, 1), (1, 1), NO_PADDING),
         ((5, 6, 2), 4, (5, 3), (1, 2), Padding(2, 2, 1, 0)),
         ((4, 12, 32), 8, (2, 7), (3, 1), Padding(0, 0, 3, 3)),
     ]:  # fmt: skip
@@ -54,25 +55,42 @@ def depthwise(layers: Layers, extreme: bool) -> None:
         ((7, 12, 8), (3, 3), (2, 2), Padding(0, 1, 0, 1)),
         ((3, 3, 7), (3, 3), (1, 1), SAME),
         ((6, 1, 4), (3, 3), (1, 1), SAME),
-        ((3, 5, 4), (3, 3), (1, 1), Padding()),
+        ((3, 5, 4), (3, 3), (1, 1), NO_PADDING),
         ((9, 8, 4), (3, 3), (2, 1), SAME),
         ((9, 9, 12), (5, 5), (1, 1), Padding(2, 2, 2, 2)),
         ((9, 9, 4), (5, 5), (2, 2), Padding(1, 2, 1, 2)),
         ((1, 30, 8), (1, 7), (1, 1), Padding(0, 0, 3, 3)),
         ((6, 10, 4), (4, 2), (1, 3), Padding(1, 0, 0, 1)),
-        ((4, 4, 4), (4, 4), (1, 1), Padding()),
+        ((4, 4, 4), (4, 4), (1, 1), NO_PADDING),
     ]:  # fmt: skip
         layers.convolution(image, None, window, stride, padding, extreme=extreme)
 
 
+def elementwise(layers: Layers, extreme: bool) -> None:
+    for shape, ratio, activation in [
+        ((1, 4, 4, 16), 0.3, Activation.RELU),
+        ((1, 33), 1.0, Activation.NONE),
+        ((2, 7), 4.0, Activation.RELU6),
+        ((1, 3, 3, 8), 0.001 if extreme else 0.9, Activation.NONE),
+    ]:
+        layers.add(shape, ratio, activation)
+    for image, window, stride, padding in [
+        ((25, 5, 64), (25, 5), (25, 5), NO_PADDING),
+        ((8, 8, 7), (3, 3), (2, 2), SAME),
+        ((6, 5, 4), (2, 3), (1, 1), NO_PADDING),
+        ((15, 17, 5), (15, 17), (1, 1), NO_PADDING),
+    ]:
+        layers.average(image, window, stride, padding)
+
+
 def fully_connected(layers: Layers, extreme: bool) -> None:
     for depth, channels, rows in [
-        (64, 12, 1), (640, 8, 1), (128, 128, 1), (8, 128, 1), (4, 9, 1), (20, 10, 3), (44, 16, 2),
+        (64, 12, 1), (500, 8, 1), (128, 128, 1), (8, 128, 1), (4, 9, 1), (20, 10, 3), (44, 16, 2),
     ]:  # fmt: skip
         layers.fully_connected(depth, channels, rows, extreme=extreme)
 
 
-FAMILIES = [pointwise, columns, depthwise, fully_connected]
+FAMILIES = [pointwise, columns, depthwise, fully_connected, elementwise]
 
 
 def program_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Program:

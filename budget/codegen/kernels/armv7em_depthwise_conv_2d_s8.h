@@ -1,4 +1,4 @@
-#include "armv7em.h"
+#include "armv7em_bytes.h"
 #include "armv7em_requantize.h"
 /* Depthwise convolution by planes: four channels at a time are taken apart into four images of
  * 16-bit numbers, in which neighbours along a row are the two halves of a word. */
@@ -6,32 +6,6 @@
 /* Outputs of four channels: planes, stream, y, number of rows or of pairs of rows. */
 typedef void armv7em_plane_rows(
     const int16_t *planes, const int32_t *stream, int8_t *y, int32_t count);
-
-/* Bytes 0 and 2 of a word as 16-bit numbers. */
-static inline uint32_t armv7em_even(uint32_t word)
-{
-#if ARMV7EM_ASSEMBLY
-    uint32_t halves;
-    __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
-    return halves;
-#else
-    const uint32_t low = (word & 0xffu) ^ 0x80u;
-    const uint32_t high = (word >> 16 & 0xffu) ^ 0x80u;
-    return ((low - 0x80u) & 0xffffu) | (high - 0x80u) << 16;
-#endif
-}
-
-/* Bytes 1 and 3. */
-static inline uint32_t armv7em_odd(uint32_t word)
-{
-#if ARMV7EM_ASSEMBLY
-    uint32_t halves;
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
-    return halves;
-#else
-    return armv7em_even(word >> 8);
-#endif
-}
 
 /* The low halves of two words, the first one lowest. */
 static inline uint32_t armv7em_low_halves(uint32_t first, uint32_t second)
@@ -42,12 +16,6 @@ static inline uint32_t armv7em_low_halves(uint32_t first, uint32_t second)
 static inline uint32_t armv7em_high_halves(uint32_t first, uint32_t second)
 {
     return first >> 16 | (second & 0xffff0000u);
-}
-
-static inline uint32_t armv7em_four_bytes(const int8_t *x)
-{
-    return (uint32_t)(uint8_t)x[0] | (uint32_t)(uint8_t)x[1] << 8 |
-           (uint32_t)(uint8_t)x[2] << 16 | (uint32_t)(uint8_t)x[3] << 24;
 }
 
 /* Two neighbours of each plane. */
