@@ -4,7 +4,8 @@ The table (code_bytes.json, made by tests/benchmarks/code_size.py) holds mean by
 most bytes of stack for Cortex-M4: of each step by the kernel function it calls and by which of its
 literal arguments are 0, 1 or multiples of 4 (they decide what the compiler leaves out); of each
 shared kernel; of the helper functions of each kernel file; of what is linked from the C library,
-by the mathematical functions used; and of the interface.
+by the mathematical functions used; and of the interface. Functions in assembly are counted
+instruction by instruction.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from budget.codegen import kernels
 from budget.codegen.context import StepCode
 from budget.codegen.source import Source
+from budget.codegen.thumb import assembly_functions
 from budget.plan.program import Step
 
 TABLE = "code_bytes.json"
@@ -127,6 +129,9 @@ def predict(source: Source, table: Mapping[str, Any] | None = None) -> Footprint
     for name in sorted(source.sharing.shared):
         alone = _step_entry(mode["steps"], f"own {name}", "")
         code += mode["shared"].get(name, mode["mean_shared"] if alone is None else alone[0])
+    written_by_hand = assembly(source)
+    code += sum(size for size, _ in written_by_hand.values())
+    deepest += max((stack for _, stack in written_by_hand.values()), default=0)
     for file in source.kernel_files:
         code += mode["helpers"].get(file, 0)
     code += _library_bytes(mode["library"], library_key(source))
@@ -141,6 +146,13 @@ def predict(source: Source, table: Mapping[str, Any] | None = None) -> Footprint
         whole["compiler"],
         tuple(sorted(set(unknown))),
     )
+
+
+def assembly(source: Source) -> dict[str, tuple[int, int]]:
+    """Code and stack of the functions in assembly: of shared files, and of single steps."""
+    parts = [kernels.text_of(file) for file in source.kernel_files]
+    parts += dict.fromkeys(text for _, code in source.steps for text in code.functions)
+    return assembly_functions("\n".join(parts))
 
 
 def library_key(source: Source) -> str:

@@ -12,13 +12,15 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from budget.codegen.emit import render_library
-from budget.codegen.footprint import library_key, step_key
+from budget.codegen.footprint import assembly, library_key, step_key
 from budget.codegen.kernels import text_of
 from budget.codegen.options import OPTIMISE, EmitOptions
 from budget.codegen.source import Source, function_name, write_steps
@@ -29,7 +31,7 @@ COMPILER = "arm-none-eabi-gcc"
 CPU = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
 _NODE = re.compile(r'node: \{ title: "([^"]+)"(?: label: "([^"]*?)(\d+) bytes \(([a-z,]+)\)")?')
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-_FUNCTION = re.compile(r"^static inline [a-z0-9_]+(?: \*)? ?([a-z0-9_]+)\(", re.M)
+_FUNCTION = re.compile(r"^static (?:inline )?[a-z0-9_]+(?: \*)? ?([a-z0-9_]+)\(", re.M)
 _NAME = "m"
 
 
@@ -78,7 +80,8 @@ def measure(source: Source, compiler: str = COMPILER, cpu: Iterable[str] = tuple
         linked = _sections((folder / "map").read_text())
         library = sum(size for file, size in linked if file not in objects)
         total = library + sum(size for file, size in linked if file == f"{prefix}.o")
-        stacks = _stacks((folder / f"{prefix}.ci").read_text())
+        by_hand = {name: stack for name, (_, stack) in assembly(source).items()}
+        stacks = _stacks((folder / f"{prefix}.ci").read_text(), by_hand)
         return Measured(ours, stacks, total, library)
 
 
@@ -86,7 +89,8 @@ def make_table(programs: Iterable[Program]) -> dict[str, Any]:
     """The table of a number of programs: mean code, deepest stack."""
     programs = list(programs)
     version = _run([COMPILER, "--version"], Path()).splitlines()[0]
-    modes = {mode: _make_mode(programs, mode) for mode in OPTIMISE}
+    with ThreadPoolExecutor() as pool:
+        modes = dict(zip(OPTIMISE, pool.map(partial(_make_mode, programs), OPTIMISE)))
     return {"compiler": version, "cpu": " ".join(CPU), "library": "newlib nano", "modes": modes}
 
 
@@ -100,11 +104,13 @@ def _make_mode(programs: Iterable[Program], mode: str) -> dict[str, Any]:
     for program in programs:
         source = write_steps(program, options)
         measured = measure(source)
-        left = dict(measured.sizes)
+        by_hand = assembly(source)
+        left = {name: size for name, size in measured.sizes.items() if name not in by_hand}
+        deepest_by_hand = max((stack for _, stack in by_hand.values()), default=0)
         for step, code in source.steps:
             name = function_name(step)
             key, marks = step_key(source, step, code)
-            deepest = measured.stacks.get(name, 0)
+            deepest = max(measured.stacks.get(name, 0) - deepest_by_hand, 0)
             steps[key][marks].append((left.pop(name, 0), deepest))
         for name in source.sharing.shared:
             found = left.pop(f"{name}_shared", 0) or left.pop(name, 0)
@@ -196,9 +202,14 @@ def _sections(text: str) -> list[tuple[str, int]]:
     return found
 
 
-def _stacks(text: str) -> dict[str, int]:
-    """Deepest stack of every function: its own frame and the deepest of what it calls."""
+def _stacks(text: str, by_hand: Mapping[str, int]) -> dict[str, int]:
+    """Deepest stack of every function: its own frame and the deepest of what it calls.
+
+    The compiler knows nothing of functions in assembly; only these are called through pointers.
+    """
     frames = {match[1]: int(match[3] or 0) for match in _NODE.finditer(text)}
+    frames |= {name: by_hand[_plain(name)] for name in frames if _plain(name) in by_hand}
+    frames["__indirect_call"] = max(by_hand.values(), default=0)
     calls: dict[str, set[str]] = defaultdict(set)
     for match in _EDGE.finditer(text):
         calls[match[1]].add(match[2])
