@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from budget.analysis.costs import total_cost
@@ -113,6 +114,11 @@ def figure_document(figure: Figure) -> dict[str, Any]:
 def quantity_document(quantity: Quantity | None) -> dict[str, Any] | None:
     """A quantity, or null where it is not known."""
     return None if quantity is None else quantity.to_json()
+
+
+def finite_document(quantity: Quantity | None) -> dict[str, Any] | None:
+    """A quantity, or null where it is not known or infinite, which JSON cannot say."""
+    return None if quantity is None or not isfinite(quantity.value) else quantity.to_json()
 
 
 def _tensor(model: Model, name: str) -> dict[str, Any]:

@@ -75,15 +75,15 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         """The form that `--json` prints."""
-        from budget.api.documents import quantity_document
+        from budget.api.documents import finite_document, quantity_document
 
         return {
             "source": self.source.id,
             "harvested": self.harvested.to_json(),
             "charging": self.charging.to_json(),
             "sustainable_rate": self.rate.to_json(),
-            "area_needed": quantity_document(self.area),
-            "time_to_first": quantity_document(self.first),
+            "area_needed": finite_document(self.area),
+            "time_to_first": finite_document(self.first),
             "gap": quantity_document(self.gap),
             "storage_needed": quantity_document(self.storage),
             "verdict": self.verdict.value,

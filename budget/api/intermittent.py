@@ -13,7 +13,6 @@ from budget.api.question import Question, device_of, question_of, require, scena
 from budget.errors import UsageError
 from budget.graph import Graph
 from budget.hardware import library
-from budget.hardware.figure import Quantity
 from budget.records import record
 from budget.scenario.cycle import Cycle
 from budget.scenario.intermittent import Intermittent, Split, intermittent
@@ -49,7 +48,7 @@ class FromCapacitor:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA, model_document
+        from budget.api.documents import SCHEMA, finite_document, model_document
 
         estimated, result = self.estimate, self.result
         charge, program = result.charge, estimated.program
@@ -62,7 +61,7 @@ class FromCapacitor:
             "turn_on_v": charge.turn_on_v,
             "brown_out_v": charge.brown_out_v,
             "charge": charge.energy.to_json(),
-            "refill": finite(charge.refill),
+            "refill": finite_document(charge.refill),
             "inference": estimated.inference.energy.to_json(),
             "inferences_per_charge": result.inferences.to_json(),
             "largest_step": {
@@ -75,12 +74,9 @@ class FromCapacitor:
         }
 
 
-def finite(quantity: Quantity) -> dict[str, Any] | None:
-    """A quantity, or null where it is infinite."""
-    return quantity.to_json() if float(quantity.value) < float("inf") else None
-
-
 def _split_document(split: Split) -> dict[str, Any]:
+    from budget.api.documents import finite_document
+
     middle, best, worst = split.power_cycles
     return {
         "memory": split.memory.id,
@@ -88,7 +84,7 @@ def _split_document(split: Split) -> dict[str, Any]:
         "borders": list(split.borders),
         "checkpoint_bytes": split.checkpoint_bytes,
         "checkpoint_energy": split.save.to_json(),
-        "duration": finite(split.duration),
+        "duration": finite_document(split.duration),
         "spare_ratio": split.spare_ratio.to_json(),
         "feasible": split.feasible,
     }

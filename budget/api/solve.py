@@ -72,9 +72,9 @@ class Solution:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA
+        from budget.api.documents import SCHEMA, finite_document
 
-        values = {name: _finite(quantity) for name, quantity in self.values.items()}
+        values = {name: finite_document(quantity) for name, quantity in self.values.items()}
         return {
             "schema": SCHEMA,
             "command": "solve",
@@ -395,7 +395,3 @@ _NEEDS: dict[str, tuple[_Need, ...]] = {
 
 def _said(quantity: Quantity) -> str:
     return units.format(float(quantity.value), quantity.unit)
-
-
-def _finite(quantity: Quantity) -> dict[str, Any] | None:
-    return quantity.to_json() if math.isfinite(float(quantity.value)) else None
