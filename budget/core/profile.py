@@ -86,11 +86,6 @@ class Pricer:
         ordered = sorted(functions.items(), key=lambda item: (-item[1].cycles, item[0]))
         return Profile(total, tuple(scopes), dict(ordered))
 
-    def extent(self, address: int) -> tuple[int, int]:
-        """First and one past the last byte of a block."""
-        last = self._machine.block(address)[-1]
-        return address, last.address + last.size_bytes
-
     def _pair(self, pair: Pair, times: int) -> tuple[Count, str]:
         previous, address = pair
         taken = 0
