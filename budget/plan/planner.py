@@ -34,6 +34,7 @@ def plan(
     remove_constant_channels: bool = False,
     overlay: bool | None = None,
     target: str = "portable",
+    optimise: str = "balanced",
 ) -> Program:
     """Decides what runs when, and where every byte lies.
 
@@ -45,6 +46,7 @@ def plan(
         overlay: lay outputs over inputs that die, as far as the kernels' order allows it;
             default: for the runtime whose kernels we write.
         target: core whose variants of kernels our own runtime may run.
+        optimise: ``time``, ``size`` or ``balanced``: which variants.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
@@ -73,7 +75,7 @@ def plan(
         persistent, planner = 0, "search"
         overlay = runtime == OWN_RUNTIME if overlay is None else overlay
         if runtime == OWN_RUNTIME:
-            variants = [choose_variant(node, graph, types, target) for node in graph.nodes]
+            variants = [choose_variant(node, graph, types, target, optimise) for node in graph.nodes]
         scratch = [max(size, variant.scratch_bytes) for size, variant in zip(inner, variants)]
         names = [variant.name for variant in variants]
         model, layout = _smaller_model(
@@ -237,7 +239,9 @@ def _steps(
     counted: set[str] = set()
     for step, index in enumerate(layout.order):
         node = graph.nodes[index]
-        weight_bytes = 0 if model.views[index] else multiplier_bytes(node, graph, types)
+        # nodes that share their weights (bands of one layer) share their multipliers, too
+        is_first = not model.views[index] and counted.isdisjoint(node.inputs[1:2])
+        weight_bytes = multiplier_bytes(node, graph, types) if is_first else 0
         for name in node.present_inputs:
             # a constant that several steps read lies in flash once
             if graph.tensors[name].is_constant and name not in counted:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from budget.graph import Graph
 from budget.plan import plan
+from budget.plan.patching import plan_in_patches
 from budget.readers import load
 from budget.transforms.lower import lower
 
@@ -52,7 +53,9 @@ def arenas(graph: Graph) -> dict[str, int]:
         "dead channels": {"overlay": False, "remove_constant_channels": True},
         "overlays": {"remove_constant_channels": True},
     }
-    return {name: plan(graph, **options).arena_bytes for name, options in steps.items()}
+    found = {name: plan(graph, **options).arena_bytes for name, options in steps.items()}
+    in_patches = plan_in_patches(graph, remove_constant_channels=True)
+    return {**found, "patches": in_patches.arena_bytes}
 
 
 def table(folder: Path) -> str:
