@@ -75,7 +75,9 @@ def plan(
         persistent, planner = 0, "search"
         overlay = runtime == OWN_RUNTIME if overlay is None else overlay
         if runtime == OWN_RUNTIME:
-            variants = [choose_variant(node, graph, types, target, optimise) for node in graph.nodes]
+            variants = [
+                choose_variant(node, graph, types, target, optimise) for node in graph.nodes
+            ]
         scratch = [max(size, variant.scratch_bytes) for size, variant in zip(inner, variants)]
         names = [variant.name for variant in variants]
         model, layout = _smaller_model(

@@ -22,6 +22,7 @@ DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
 _POINTWISE_BYTES = 2048  # of widened pixels: few enough for RAM, enough to amortise a call
 _REACH = 4000  # pixels and rows are addressed with 12-bit offsets
 _PLANES_BYTES = 6144  # of images taken apart; where rows are cut, some are taken apart twice
+_WINOGRAD_CHANNELS = 160  # rows of transformed pixels are stored with 12-bit offsets
 _SLACK_BYTES = 96  # steps that fill up the last time round a loop may read so far
 
 
@@ -42,7 +43,7 @@ PORTABLE = Variant()
 
 
 def choose_variant(
-    node: Node, graph: Graph, types: Mapping[str, TensorType], target: str
+    node: Node, graph: Graph, types: Mapping[str, TensorType], target: str, optimise: str
 ) -> Variant:
     """The implementation of a node for a core.
 
@@ -51,10 +52,15 @@ def choose_variant(
         graph: canonical.
         types: deployed types.
         target: core.
+        optimise: ``time`` spends flash for speed, ``size`` takes the kernels that all cores share.
     """
-    rule = _RULES.get(node.op) if target in DSP_CORES else None
+    rule = _RULES.get(node.op) if target in DSP_CORES and optimise != "size" else None
     if rule is None or any(types[name].dtype is not DType.INT8 for name in node.outputs):
         return PORTABLE
+    if optimise == "time" and node.op == "conv_2d":
+        faster = _winograd(node, graph, types)
+        if faster.name:
+            return faster
     return rule(node, graph, types)
 
 
@@ -180,6 +186,36 @@ def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> V
     if x.shape[0] > 1 or y.shape[2] < 2 or columns.pixel > _REACH // 4:
         return PORTABLE
     return Variant("armv7em-columns", columns.size_bytes)
+
+
+def _winograd(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+    """3 x 3 windows at stride 1 over whole tiles; the weights take eight times their flash."""
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    attributes = node.attributes
+    _, height, width, out_channels = y.shape
+    channels = x.shape[3]
+    if (
+        weights.shape[1:] != (3, 3, channels)
+        or attributes.stride != (1, 1)
+        or attributes.dilation != (1, 1)
+        or x.shape[0] > 1
+        or height % 4
+        or width % 8
+        or channels % 4
+        or out_channels % 4
+        or channels > _WINOGRAD_CHANNELS
+        or 5 * (width + 2) * channels > _REACH
+        or 3 * out_channels > _REACH
+        or not _is_plain(node, graph, types)
+    ):
+        return PORTABLE
+    data = graph.constant(node.inputs[1])
+    assert data is not None  # _is_plain has looked
+    sums = np.abs(data.astype(np.int64)).sum((1, 2, 3))
+    if int(sums.max(initial=0)) * 128 >= 1 << 25 or data.min(initial=0) < -127:
+        return PORTABLE
+    size = 4 * 36 * channels + 4 * 36 * 8 + 6 * (width + 2) * channels
+    return Variant("armv7em-winograd", size + 8)
 
 
 def _fully_connected(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:

@@ -47,6 +47,17 @@ def columns(layers: Layers, extreme: bool) -> None:
         layers.convolution(image, channels, window, stride, padding, extreme=extreme)
 
 
+def winograd(layers: Layers, extreme: bool) -> None:
+    for image, channels, padding in [
+        ((8, 8, 16), 16, SAME),
+        ((4, 8, 4), 8, SAME),
+        ((6, 18, 20), 4, NO_PADDING),
+        ((4, 14, 32), 4, Padding(2, 0, 0, 4)),
+        ((8, 8, 64), 4, SAME),
+    ]:
+        layers.convolution(image, channels, (3, 3), (1, 1), padding, extreme=extreme)
+
+
 def depthwise(layers: Layers, extreme: bool) -> None:
     for image, window, stride, padding in [
         ((25, 5, 8), (3, 3), (1, 1), SAME),
@@ -90,13 +101,17 @@ def fully_connected(layers: Layers, extreme: bool) -> None:
         layers.fully_connected(depth, channels, rows, extreme=extreme)
 
 
-FAMILIES = [pointwise, columns, depthwise, fully_connected, elementwise]
+FAMILIES = [pointwise, columns, winograd, depthwise, fully_connected, elementwise]
 
 
 def program_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Program:
     layers = Layers(seed)
     family(layers, extreme)
-    return plan(layers.graph(), target="cortex-m4")
+    optimise = "time" if family is winograd else "balanced"
+    program = plan(layers.graph(), target="cortex-m4", optimise=optimise)
+    if family is winograd:
+        assert all(step.variant == "armv7em-winograd" for step in program.steps)
+    return program
 
 
 def corners(program: Program, value: int) -> dict[str, Array]:

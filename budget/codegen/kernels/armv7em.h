@@ -11,6 +11,10 @@
 
 #if ARMV7EM_ASSEMBLY
 /* The whole body is assembly: the compiler adds no entry and no exit. */
+#ifdef __clang__
 #define ARMV7EM_FUNCTION __attribute__((naked, noinline, unused))
+#else
+#define ARMV7EM_FUNCTION __attribute__((naked, noinline, noipa, unused))
+#endif
 #define ARMV7EM_UNUSED __attribute__((unused))
 #endif

@@ -1,0 +1,138 @@
+#include "armv7em.h"
+#include "armv7em_requantize.h"
+/* Winograd's F(4 x 4, 3 x 3) in integers: 36 products make 16 outputs of a 3 x 3 window instead of
+ * 144. The weights' transform is scaled by 24 in each direction, so that everything stays integer
+ * and each sum is a multiple of 576 = 9 * 64, divided exactly: times the inverse of 9 modulo 2^32,
+ * then shifted. Sums may wrap on the way; what they stand for is below 2^25. */
+
+/* Transforms one tile, 6 x 6 pixels, for all channels; then multiplies two tiles and stores. */
+typedef void armv7em_winograd_in(const int8_t *rows, int32_t *tiles, int32_t fours);
+typedef void armv7em_winograd_out(
+    const int32_t *tiles, const int32_t *stream, int32_t *sums, int8_t *y, int32_t fours);
+
+/* Convolution of 3 x 3 windows at stride 1: x [in_h][in_w][in_c], y [out_h][out_w][out_c]; out_h is
+ * a multiple of 4, out_w of 8, channels are multiples of 4. Scratch: six rows with their padding,
+ * [36][in_c / 2] pairs of words of two tiles, [36][8] sums. */
+static inline void armv7em_winograd_s8(
+    const int8_t *x, int8_t *y, const int32_t *stream, int8_t *scratch,
+    armv7em_winograd_in *transform, armv7em_winograd_out *multiply, int32_t in_h, int32_t in_w,
+    int32_t in_c, int32_t out_h, int32_t out_w, int32_t out_c, int32_t pad_top, int32_t pad_left,
+    int32_t zero_in)
+{
+    const int32_t row_bytes = (out_w + 2) * in_c;
+    int32_t *tiles = (int32_t *)(void *)scratch;
+    int32_t *sums = tiles + 36 * in_c;
+    int8_t *rows = (int8_t *)(sums + 36 * 8);
+    const uint32_t zero = ((uint32_t)zero_in & 0xffu) * 0x01010101u;
+    for (int32_t top = 0; top < out_h; top += 4) {
+        for (int32_t i = 0; i < 6; i++) {
+            const int32_t h = top - pad_top + i;
+            uint32_t *to = (uint32_t *)(void *)(rows + i * row_bytes);
+            const uint32_t *from =
+                (const uint32_t *)(const void *)(x + (h < 0 || h >= in_h ? 0 : h) * in_w * in_c);
+            const int32_t words = in_c / 4;
+            const int32_t inside = h < 0 || h >= in_h ? 0 : in_w;
+            for (int32_t w = 0; w < pad_left * words; w++) {
+                *to++ = zero;
+            }
+            for (int32_t w = 0; w < inside * words; w++) {
+                *to++ = *from++;
+            }
+            for (int32_t w = (pad_left + inside) * words; w < (out_w + 2) * words; w++) {
+                *to++ = zero;
+            }
+        }
+        for (int32_t left = 0; left < out_w; left += 8) {
+            transform(rows + left * in_c, tiles, in_c / 4);
+            transform(rows + (left + 4) * in_c, tiles + 1, in_c / 4);
+            multiply(tiles, stream, sums, y + (top * out_w + left) * out_c, out_c / 4);
+        }
+    }
+}
+
+#if !ARMV7EM_ASSEMBLY
+/* One direction of a tile's transform; elements are `step` apart. */
+static inline void armv7em_winograd_in_line(const int32_t *d, int32_t *v, int32_t step)
+{
+    v[0] = 4 * (d[0] - d[2 * step]) + (d[4 * step] - d[2 * step]);
+    v[step] = d[3 * step] + d[4 * step] - 4 * (d[step] + d[2 * step]);
+    v[2 * step] = d[4 * step] - d[3 * step] + 4 * (d[step] - d[2 * step]);
+    v[3 * step] = d[4 * step] - d[2 * step] + 2 * (d[3 * step] - d[step]);
+    v[4 * step] = d[4 * step] - d[2 * step] - 2 * (d[3 * step] - d[step]);
+    v[5 * step] = d[5 * step] - d[3 * step] - 4 * (d[3 * step] - d[step]);
+}
+
+static inline void armv7em_winograd_in_s8(
+    const int8_t *rows, int32_t *tiles, int32_t fours, int32_t row_bytes, int32_t in_c)
+{
+    for (int32_t c = 0; c < 4 * fours; c++) {
+        int32_t d[36];
+        int32_t columns[36];
+        int32_t v[36];
+        for (int32_t i = 0; i < 36; i++) {
+            d[i] = rows[i / 6 * row_bytes + i % 6 * in_c + c];
+        }
+        for (int32_t i = 0; i < 6; i++) {
+            armv7em_winograd_in_line(d + i, columns + i, 6);
+        }
+        for (int32_t i = 0; i < 6; i++) {
+            armv7em_winograd_in_line(columns + 6 * i, v + 6 * i, 1);
+        }
+        /* channels 0 and 2 of four share a word, and 1 and 3 */
+        const int32_t pair = c / 4 * 2 + c % 2;
+        const int32_t is_high = c % 4 / 2;
+        for (int32_t f = 0; f < 36; f++) {
+            int32_t *to = tiles + f * in_c + 2 * pair;
+            const uint32_t half = (uint32_t)v[f] & 0xffffu;
+            *to = (int32_t)(is_high ? ((uint32_t)*to & 0xffffu) | half << 16 : half);
+        }
+    }
+}
+
+static inline void armv7em_winograd_out_line(const uint32_t *m, uint32_t *y, int32_t step)
+{
+    const uint32_t sum = m[step] + m[2 * step];
+    const uint32_t difference = m[step] - m[2 * step];
+    const uint32_t sum2 = m[3 * step] + m[4 * step];
+    const uint32_t difference2 = m[3 * step] - m[4 * step];
+    y[0] = m[0] + sum + sum2;
+    y[step] = difference + 2 * difference2;
+    y[2 * step] = sum + 4 * sum2;
+    y[3 * step] = difference + 8 * (difference2 + m[5 * step]);
+}
+
+static inline void armv7em_winograd_out_s8(
+    const int32_t *tiles, const int32_t *stream, int8_t *y, int32_t fours, int32_t in_c,
+    int32_t out_w, int32_t out_c, int32_t zero_out, int32_t low, int32_t high)
+{
+    for (int32_t i = 0; i < 8 * fours; i++) {
+        const int32_t *words = stream + i / 8 * (36 * in_c * 2 + 12);
+        const int32_t channel = i / 2 % 4;
+        uint32_t m[36];
+        uint32_t columns[36];
+        uint32_t results[36];
+        for (int32_t f = 0; f < 36; f++) {
+            m[f] = 0;
+            for (int32_t pair = 0; pair < in_c / 2; pair++) {
+                const int32_t v = tiles[f * in_c + 2 * pair + i % 2];
+                const int32_t u = words[(f * (in_c / 2) + pair) * 4 + channel];
+                m[f] += (uint32_t)((int16_t)(v & 0xffff) * (int16_t)(u & 0xffff));
+                m[f] += (uint32_t)((v >> 16) * (u >> 16));
+            }
+        }
+        for (int32_t k = 0; k < 6; k++) {
+            armv7em_winograd_out_line(m + k, columns + k, 6);
+        }
+        const int32_t *scale = words + 36 * in_c * 2 + 3 * channel;
+        int8_t *to = y + i % 2 * 4 * out_c + i / 8 * 4 + channel;
+        for (int32_t k = 0; k < 4; k++) {
+            armv7em_winograd_out_line(columns + 6 * k, results, 1);
+            for (int32_t w = 0; w < 4; w++) {
+                const int32_t sum = ((int32_t)(results[w] * 0x38e38e39u) >> 6) + scale[0];
+                to[(k * out_w + w) * out_c] = (int8_t)armv7em_requantize(
+                    sum, scale[1], scale[2], 0, zero_out, low, high);
+            }
+        }
+    }
+}
+#endif
