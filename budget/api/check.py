@@ -213,7 +213,7 @@ def estimate(model: Model, device: Device, *, runtime: str | None, question: Que
     def priced(network: Model) -> tuple[Program, InferenceEstimate]:
         program = plan(
             network.graph,
-            runtime=chosen.id,
+            runtime=chosen.plan_id,
             precision=network.precision,
             remove_constant_channels=chosen.removes_constant_channels,
         )

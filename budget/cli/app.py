@@ -28,6 +28,8 @@ _MODULES: dict[str, tuple[str, ...]] = {
     ),
     "scenarios": ("scenarios",),
     "operators": ("ops",),
+    "calibrate": ("calibrate",),
+    "scoreboard": ("scoreboard",),
 }
 
 

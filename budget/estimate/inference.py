@@ -6,7 +6,7 @@
     latency = cycles / clock
     energy  = power while running · latency, or on an engine Σ MACs · energy per MAC
     flash   = weights + code base + operator types · operator + steps · step
-    RAM     = arena + base + steps · step + tensors · tensor + channels · channel + stack
+    RAM     = arena · arena ratio + base + steps · step + tensors · tensor + channels · channel + stack
 
 The coefficients are figures of the runtime's and device's profiles; their intervals, and the
 spread of the runtime's residuals, become the interval of the result.
@@ -209,7 +209,11 @@ def ram_need(program: Program, runtime: Runtime) -> Quantity:
         overhead.channel_bytes: channels,
         overhead.stack_bytes: 1,
     }
-    return _sum_bytes(program.arena_bytes, parts)
+    structures = _sum_bytes(0, parts)
+    if overhead.arena_ratio is None:
+        return (structures + program.arena_bytes).as_unit("bytes")
+    arena = overhead.arena_ratio.quantity * program.arena_bytes
+    return (structures + arena).as_unit("bytes")
 
 
 def _sum_bytes(counted: int, parts: Mapping[Figure | None, int]) -> Quantity:

@@ -60,6 +60,7 @@ class RamOverhead:
     """RAM besides the planned arena.
 
     Attributes:
+        arena_ratio: what the runtime's own planner needs for activations, over what ours does.
         base_bytes: whatever the model.
         step_bytes: persistent structures for each step.
         tensor_bytes: persistent structures for each tensor.
@@ -67,6 +68,7 @@ class RamOverhead:
         stack_bytes: deepest stack of the inference call.
     """
 
+    arena_ratio: Figure | None = quantity("ratio")
     base_bytes: Figure | None = quantity("size")
     step_bytes: Figure | None = quantity("size")
     tensor_bytes: Figure | None = quantity("size")
@@ -147,6 +149,8 @@ class Runtime(Profile):
 
     Attributes:
         version: what the figures hold for.
+        based_on: id of the shipped runtime that this one was calibrated from; memory is planned
+            as for that one.
         removes_constant_channels: whether channels that are the same for every input cost nothing.
         cycles: by core family; ``any`` serves every core that is not listed.
         residual_ratio: spread of measured over estimated inference latency, as a figure around 1;
@@ -157,12 +161,18 @@ class Runtime(Profile):
     """
 
     version: str = ""
+    based_on: str = ""
     removes_constant_channels: bool = False
     includes_stalls: bool = False
     cycles: dict[str, Cycles] = section(Cycles, many=True)
     residual_ratio: Figure | None = quantity("ratio")
     code: CodeSize = section(CodeSize, empty=True)
     ram: RamOverhead = section(RamOverhead, empty=True)
+
+    @property
+    def plan_id(self) -> str:
+        """The id that decides how memory is planned."""
+        return self.based_on or self.id
 
     def on(self, core: str) -> StepCycles:
         """Its kernels on a core family.

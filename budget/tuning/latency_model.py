@@ -37,6 +37,8 @@ START_SIGMA = dict(zip(FEATURES, (0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3)))
 _START = np.log(list(START.values()))
 _START_VARIANCE = np.square(list(START_SIGMA.values()))
 
+OWN = "your "
+
 _ITERATIONS = 60
 _TOLERANCE = 2e-3
 _TAIL = 4.0
@@ -44,7 +46,11 @@ _TAIL = 4.0
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the parts of the model may depart from the pool: one sigma, in logarithms."""
+    """How far the parts of the model may depart from the pool: one sigma, in logarithms.
+
+    The last two are those of a user's own board, whose name starts with `OWN`: it may be built
+    and set up in ways that no published board is.
+    """
 
     runtime_speed: float = 0.7
     runtime_price: float = 0.15
@@ -53,6 +59,8 @@ class Spread:
     pair_speed: float = 0.1
     pair_price: float = 0.08
     board_speed: float = 0.08
+    own_speed: float = 0.3
+    own_price: float = 0.15
     residual: float = 0.05
 
 
@@ -151,12 +159,13 @@ class LatencyModel:
         return np.asarray(by_price * share.T[None, :, :] + speed[:, None, :])
 
     def _variances(self, same: Sequence[Matrix]) -> tuple[Matrix, Matrix]:
-        runtime, core, board = same
+        runtime, core, board, own = same
         s = self.spread
         price = s.runtime_price**2 * runtime + s.core_price**2 * core
-        price = price + s.pair_price**2 * runtime * core
+        price = price + s.pair_price**2 * runtime * core + s.own_price**2 * own
         speed = s.runtime_speed**2 * runtime + s.core_speed**2 * core
         speed = speed + s.pair_speed**2 * runtime * core + s.board_speed**2 * board
+        speed = speed + s.own_speed**2 * own
         return price, speed
 
     def log_prices(self, runtime: str, core: str, board: str = "") -> Vector:
@@ -179,7 +188,8 @@ class LatencyModel:
         parts = np.array([work]) * np.exp(self.log_prices(runtime, core, board))
         share = parts / parts.sum()
         across = self._kernel(share, self._share, [_same(a, b) for a, b in zip(mine, self._keys)])
-        own = self._kernel(share, share, [np.ones((1, 1))] * 3)
+        is_own = np.full((1, 1), float(board.startswith(OWN)))
+        own = self._kernel(share, share, [np.ones((1, 1))] * 3 + [is_own])
         variance = float((own - across @ self._inverse @ across.T)[0, 0])
         sigma = math.sqrt(max(variance, 0.0) + self.spread.residual**2)
         return Prediction(float(parts.sum()), sigma, tuple(map(float, parts[0])))
@@ -195,7 +205,9 @@ class LatencyModel:
 
 
 def _keys(rows: Sequence[tuple[str, str, str]]) -> tuple[NDArray[np.str_], ...]:
-    return tuple(np.array(column) for column in zip(*rows))
+    """Runtimes, cores, boards, and the boards that are a user's own."""
+    owned = [(*row, row[2] if row[2].startswith(OWN) else "") for row in rows]
+    return tuple(np.array(column) for column in zip(*owned))
 
 
 def _same(left: NDArray[np.str_], right: NDArray[np.str_]) -> Matrix:

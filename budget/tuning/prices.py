@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from budget.tuning.cross_validation import Z90
-from budget.tuning.latency_model import LatencyModel
+from budget.tuning.latency_model import LatencyModel, Matrix, Vector
 from budget.tuning.measurements import FEATURES, Measurement, features, networks
 
 REFERENCE = "latency-model"
@@ -28,6 +28,7 @@ REFERENCE_TITLE = (
 _LEAST_SIGMA = 0.03
 # No price is told less sure than this: where no network leans on one, its spread does not show.
 _MOST_SIGMA = 0.8
+_SWEEPS = 300
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,6 @@ def prices_of(
         widening: factor on the model's spread.
         board: if given, for that board of the fit alone.
     """
-    from scipy.optimize import lsq_linear
-
     values = np.exp(model.log_prices(runtime, core, board))
     shares, variances = [], []
     for layers in networks().values():
@@ -79,8 +78,7 @@ def prices_of(
         shares.append(np.array(prediction.parts) / prediction.cycles)
         variances.append((prediction.sigma * widening) ** 2)
     design = np.column_stack([np.square(shares), np.ones(len(shares))])
-    solution = lsq_linear(design, np.array(variances), bounds=(0.0, _MOST_SIGMA**2)).x
-    sigmas = np.sqrt(np.maximum(solution, 0.0))
+    sigmas = np.sqrt(bounded_least_squares(design, np.array(variances), _MOST_SIGMA**2))
     reach = math.exp(Z90 * max(float(sigmas[-1]), _LEAST_SIGMA))
     figures = {}
     for name, value, sigma in zip(FEATURES, values, sigmas):
@@ -90,6 +88,18 @@ def prices_of(
     mine = [row for row in rows if (row.runtime, row.core) == (runtime, core)]
     text = _evidence(mine) if mine else _relatives(rows, runtime, core)
     return Prices(core, figures, (1.0, 1 / reach, reach), len(mine), text, not mine)
+
+
+def bounded_least_squares(design: Matrix, target: Vector, highest: float) -> Vector:
+    """Solution of ``design · x ≈ target`` in squares with every x from 0 to `highest`."""
+    gram, aim = design.T @ design, design.T @ target
+    x = np.zeros(len(aim))
+    for _ in range(_SWEEPS):
+        for i in range(len(x)):
+            if gram[i, i] > 0:
+                rest = aim[i] - gram[i] @ x + gram[i, i] * x[i]
+                x[i] = min(max(rest / gram[i, i], 0.0), highest)
+    return x
 
 
 def to_toml(prices: Prices, *, keep: Iterable[str] = ()) -> str:
