@@ -198,3 +198,15 @@ def test_a_missing_package_says_what_to_install(
         Machine(machine.elf)
         instruction.decode(b"\0\0", CODE)
     assert "mcu-budget[measure]" in caught.value.hint
+
+
+def test_counts_without_the_inside_of_the_binding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should the emulator's binding change its inside, its public interface does as well."""
+    from budget.core import machine as module
+
+    quick = build(**PROGRAM)
+    expected = quick.call("loop", [9], count=True).scopes
+    monkeypatch.setattr(module, "_library", lambda: None)
+    plain = build(**PROGRAM)
+    assert plain.call("loop", [9], count=True).scopes == expected
+    assert instructions(plain, "parity", 10) == 1 + 6 * 10 + 2
