@@ -19,6 +19,7 @@ from budget.errors import UsageError
 from budget.graph import Array, Graph
 from budget.ops import Rounding
 from budget.plan import plan
+from budget.plan.patching import plan_in_patches
 from budget.plan.program import Program
 
 
@@ -122,10 +123,12 @@ def emit(
         weights,  # type: ignore[arg-type]
     )
     graph, examples, warnings = _integers(prepared, data)
-    program = plan(
+    planned = plan_in_patches if options.optimise == "size" else plan
+    program = planned(
         graph,
         remove_constant_channels=remove_constant_channels,
         target=options.kernel_target,
+        optimise=options.optimise,
     )
     files = emit_files(program, options, examples=examples)
     manifest = jsons.loads(files[f"{options.name}.json"])

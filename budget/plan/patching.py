@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from budget.analysis.costs import require_supported, total_cost
 from budget.graph import Graph
@@ -44,6 +45,7 @@ def plan_in_patches(
     precision: Precision | str | None = None,
     remove_constant_channels: bool = False,
     target: str = "portable",
+    optimise: str = "size",
 ) -> Program:
     """Plans for our own runtime; the first layers in bands of rows where that needs less RAM.
 
@@ -55,6 +57,7 @@ def plan_in_patches(
         precision: see `plan`.
         remove_constant_channels: see `plan`.
         target: see `plan`.
+        optimise: see `plan`.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
@@ -63,15 +66,17 @@ def plan_in_patches(
     require_supported(graph)
     if remove_constant_channels:
         graph = without_constants(graph).graph
-    whole = plan(graph, precision=precision, target=target)
+    make = partial(plan, precision=precision, target=target, optimise=optimise)
+    whole = make(graph)
     limit = int(whole.arena_bytes * WORTH_RATIO)
     macs = total_cost(graph).macs
-    found = [c for c in _candidates(graph, limit, precision, target) if c.bound_bytes <= limit]
+    bound_bytes = partial(_bound_bytes, precision=precision, target=target, optimise=optimise)
+    found = [c for c in _candidates(whole, limit, bound_bytes) if c.bound_bytes <= limit]
     found.sort(key=lambda candidate: (candidate.bound_bytes, candidate.macs))
     near = [c for c in found if c.bound_bytes <= NEAR_RATIO * found[0].bound_bytes]
     near.sort(key=lambda candidate: candidate.macs)
     chosen = dict.fromkeys([*found[: PLANNED // 2], *near[: PLANNED - PLANNED // 2]])
-    programs = [(c, plan(c.graph, precision=precision, target=target)) for c in chosen]
+    programs = [(c, make(c.graph)) for c in chosen]
     programs = [(c, program) for c, program in programs if program.arena_bytes <= limit]
     if not programs:
         return whole
@@ -89,11 +94,11 @@ def plan_in_patches(
 
 
 def _candidates(
-    graph: Graph, limit_bytes: int, precision: Precision | str | None, target: str
+    whole: Program, limit_bytes: int, bound_bytes: Callable[[Graph], int]
 ) -> Iterator[_Candidate]:
     """Graphs in bands that do not compute too much."""
+    graph, types = whole.graph, whole.types
     most = MACS_RATIO * total_cost(graph).macs
-    types = deployed_types(graph, as_precision(precision))
     for region in find_regions(graph):
         if types[region.last].size_bytes > limit_bytes:
             continue
@@ -102,14 +107,15 @@ def _candidates(
             macs = total_cost(banded).macs
             if macs > most:
                 break
-            bound = _bound_bytes(banded, precision, target)
-            yield _Candidate(bound, macs, len(region.nodes), bands, banded)
+            yield _Candidate(bound_bytes(banded), macs, len(region.nodes), bands, banded)
 
 
-def _bound_bytes(graph: Graph, precision: Precision | str | None, target: str) -> int:
+def _bound_bytes(
+    graph: Graph, *, precision: Precision | str | None, target: str, optimise: str
+) -> int:
     """Bytes that the graph's own order needs at least."""
     types = deployed_types(graph, as_precision(precision))
-    variants = [choose_variant(node, graph, types, target) for node in graph.nodes]
+    variants = [choose_variant(node, graph, types, target, optimise) for node in graph.nodes]
     scratch = [variant.scratch_bytes for variant in variants]
     names = [variant.name for variant in variants]
     model = build_memory_model(
