@@ -1,4 +1,4 @@
-#include "real.h"
+#include "largest_f32.h"
 /* x - ln(sum of exp(x)) of each row. */
 static inline void log_softmax_f32(const float *x, float *y, int32_t rows, int32_t depth)
 {

@@ -20,7 +20,8 @@ def write_quantize(context: StepContext) -> StepCode:
     if context.type(0).dtype is not DType.FLOAT32 or not _is_simple(y):
         raise context.refuse(f"{context.type(0).dtype.value} to {y.dtype.value} cannot be emitted")
     quant = per_tensor(y)
-    real = f"roundf({{0}} / {literal(quant.scale, 'float')}) + {_real(quant.zero_point)}"
+    # the cast is for compilers on which roundf is another name of round
+    real = f"(float)roundf({{0}} / {literal(quant.scale, 'float')}) + {_real(quant.zero_point)}"
     return write_elements(context, _to_integer(real, y.dtype), "real.h")
 
 

@@ -41,7 +41,8 @@ def write_unary(context: StepContext) -> StepCode:
     x, y = context.type(0), context.output_type()
     match x.dtype:
         case DType.FLOAT32:
-            return write_elements(context, _real(context), "real.h")
+            own = {"logistic": "logistic_f32.h", "gelu": "gelu_f32.h"}
+            return write_elements(context, _real(context), own.get(context.step.node.op, "real.h"))
         case DType.INT8 if x.is_quantized and y.dtype is DType.INT8:
             return write_table(context)
         case DType.INT16 if x.is_quantized and y.dtype is DType.INT16:
