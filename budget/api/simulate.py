@@ -22,6 +22,7 @@ from budget.scenario.schema import Scenario, Source
 from budget.scenario.simulation import DAY_S
 from budget.scenario.traces import Trace, read_trace
 from budget.scenario.weather import with_weather
+from budget.verdict import Verdict
 
 PERCENTILES = (5, 50, 95)
 _MOST_SEEDS = 10_000
@@ -70,6 +71,14 @@ class SimulationResult:
     def first(self) -> Outcome:
         """The first weather, or the only one."""
         return self.outcomes[0]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no inference is missed, 6 if only in some weathers, else 1."""
+        whole = sum(float(np.sum(outcome.missed)) == 0 for outcome in self.outcomes)
+        if whole == len(self.outcomes):
+            return Verdict.FITS.exit_code
+        return (Verdict.TOO_CLOSE if whole else Verdict.DOES_NOT_FIT).exit_code
 
     def percentiles(self) -> Mapping[str, tuple[float, ...]]:
         """5th, 50th and 95th percentile over the weathers, of each result by name."""
