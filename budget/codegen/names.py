@@ -26,6 +26,7 @@ _FILES = frozenset(
     """.split()  # noqa: SIM905
 )
 _LONGEST = 48
+_ROOT = re.compile(r"(functional|model|sequential|StatefulPartitionedCall)[_0-9]*")
 _PREFIX = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{_LONGEST - 1}}}")
 _FORMAT_LONGEST = 96
 
@@ -70,6 +71,21 @@ def comment(text: str, longest: int = _FORMAT_LONGEST) -> str:
     plain = plain.replace("//", "/ /").replace("//", "/ /").replace("\\", "|")
     plain = plain.replace("??", "? ?").replace("??", "? ?")
     return plain if len(plain) <= longest else plain[: longest - 3] + "..."
+
+
+def layer_label(name: str) -> str:
+    """The layers that a converter's name stands for: ``re_lu_1; conv2d_1``.
+
+    Converters join the names of everything they fuse with semicolons, each a path whose first
+    parts name the model and whose last name operations.
+    """
+    layers: dict[str, None] = {}
+    for part in name.split(";"):
+        pieces = [piece for piece in part.split("/") if piece]
+        while len(pieces) > 1 and _ROOT.fullmatch(pieces[0]):
+            pieces = pieces[1:]
+        layers[pieces[0] if pieces else part] = None
+    return "; ".join(layers)
 
 
 def string(text: str, longest: int = _FORMAT_LONGEST) -> str:

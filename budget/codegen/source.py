@@ -10,7 +10,7 @@ from budget.codegen import kernels, sharing
 from budget.codegen.c import C_TYPES, Table, shape_text
 from budget.codegen.context import StepCode, StepContext
 from budget.codegen.interface import Interface, model_name, offset_of, rounding_sentence
-from budget.codegen.names import comment
+from budget.codegen.names import comment, layer_label
 from budget.codegen.options import EmitOptions
 from budget.codegen.steps import can_write, writer
 from budget.errors import UnsupportedModelError
@@ -53,7 +53,7 @@ class Source:
         return Interface(
             self.program,
             self.options,
-            [(function_name(step), step.layer) for step, _ in self.steps],
+            [(function_name(step), layer_label(step.layer)) for step, _ in self.steps],
             {tensor: table.name for tensor, table in self._constant_outputs},
         )
 
@@ -214,7 +214,7 @@ def _render_step(source: Source, step: Step, code: StepCode) -> list[str]:
     program, node, upper = source.program, step.node, source.options.upper
     statements = source.sharing.rewrite(step, code.statements)
     lines = [
-        f"/* {step.index:02d} {node.op}: {comment(step.layer)}",
+        f"/* {step.index:02d} {node.op}: {comment(layer_label(step.layer))}",
         f" * {_shapes(program, step)}; {step.cost.macs} MAC */",
         f"static {upper}_STEP void {function_name(step)}(int8_t *arena)",
         "{",

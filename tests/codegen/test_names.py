@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from budget.api.emit import emit
-from budget.codegen.names import comment, identifier, require_prefix, string
+from budget.codegen.names import comment, identifier, layer_label, require_prefix, string
 from budget.errors import UsageError
 from budget.graph import DType, Graph, GraphBuilder, ModelSource, QuantParams, TensorType
 from budget.ops.softmax import SoftmaxAttributes
@@ -103,6 +103,22 @@ def test_comments_and_strings_stay_inside(text: str) -> None:
     assert literal[0] == literal[-1] == '"'
     assert re.fullmatch(r'(?:[^"\\?]|\\["\\?])*', literal[1:-1])
     assert all(" " <= c <= "~" for c in inside + literal)
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("conv", "conv"),
+        ("", ""),
+        ("functional_1/re_lu/Relu;functional_1/bn/Fused;functional_1/re_lu/x", "re_lu; bn"),
+        ("model/sequential_2/dense/MatMul", "dense"),
+        ("model", "model"),
+        ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
+        (";/", "; /"),
+    ],
+)
+def test_layers_can_be_recognised(name: str, label: str) -> None:
+    assert layer_label(name) == label
 
 
 @pytest.mark.parametrize(
