@@ -14,7 +14,8 @@ from budget.codegen import EmitOptions, emit
 from budget.graph import DType, Graph, GraphBuilder, TensorType
 from budget.ops import Rounding, get
 from budget.ops.interpreter import run
-from budget.plan import plan
+from budget.plan import Program, plan
+from budget.plan.patching import plan_in_patches
 from budget.readers import load
 from budget.transforms.lower import lower
 from budget.zoo import shipped_path
@@ -78,8 +79,8 @@ def test_float_networks(tmp_path: Path) -> None:
         np.testing.assert_array_equal(values, beside.run(inputs)[name])
 
 
-def assert_exact(graph: Graph, folder: Path, name: str) -> None:
-    program = plan(graph, remove_constant_channels=True)
+def assert_exact(graph: Graph, folder: Path, name: str, program: Program | None = None) -> None:
+    program = program or plan(graph, remove_constant_channels=True)
     if any(node.op == "conv_2d" for node in graph.nodes):
         assert any(step.overlaid_bytes for step in program.steps)
     emitted = HostModel(program, folder, EmitOptions(name=name), ["-O2"])
@@ -95,6 +96,18 @@ def test_real_models_without_constant_channels(models: Path, tmp_path: Path, mod
     assert_exact(lower(load(str(models / f"{model}_int8.tflite"))), tmp_path, model)
 
 
+def test_a_residual_network_in_bands(tmp_path: Path) -> None:
+    graph = lower(load(str(shipped_path("tiny-ic"))))
+    assert_exact(graph, tmp_path, "bands", plan_in_patches(graph))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["kws", "vww", "ic"])
+def test_real_models_in_bands(models: Path, tmp_path: Path, model: str) -> None:
+    graph = lower(load(str(models / f"{model}_int8.tflite")))
+    assert_exact(graph, tmp_path, model, plan_in_patches(graph, remove_constant_channels=True))
+
+
 SHIPPED = ["tiny-kws", "tiny-vww", "tiny-ic", "tiny-ad"]
 
 
@@ -103,9 +116,10 @@ def test_shipped_models(tmp_path: Path, model: str) -> None:
     assert_exact(lower(load(str(shipped_path(model)))), tmp_path, "shipped")
 
 
+@pytest.mark.parametrize("planner", [plan, plan_in_patches])
 @pytest.mark.parametrize("model", SHIPPED)
-def test_the_self_test_passes_under_sanitizers(tmp_path: Path, model: str) -> None:
-    program = plan(lower(load(str(shipped_path(model)))), remove_constant_channels=True)
+def test_the_self_test_passes_under_sanitizers(tmp_path: Path, model: str, planner) -> None:
+    program = planner(lower(load(str(shipped_path(model)))), remove_constant_channels=True)
     for path, content in emit(program, EmitOptions(name="net")).items():
         if path.endswith((".c", ".h")) and "/" not in path:
             (tmp_path / path).write_bytes(content)
