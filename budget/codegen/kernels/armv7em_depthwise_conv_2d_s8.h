@@ -3,75 +3,17 @@
 /* Depthwise convolution by planes: four channels at a time are taken apart into four images of
  * 16-bit numbers, in which neighbours along a row are the two halves of a word. */
 
+/* Rows of an image, four channels of them, to their places in the planes: planes, x, rows. */
+typedef void armv7em_take_apart(uint32_t *planes, const int8_t *x, int32_t rows);
+
 /* Outputs of four channels: planes, stream, y, number of rows or of pairs of rows. */
 typedef void armv7em_plane_rows(
     const int16_t *planes, const int32_t *stream, int8_t *y, int32_t count);
 
-/* The low halves of two words, the first one lowest. */
-static inline uint32_t armv7em_low_halves(uint32_t first, uint32_t second)
+static inline void armv7em_fill_words(uint32_t *to, int32_t count, uint32_t value)
 {
-    return (first & 0xffffu) | second << 16;
-}
-
-static inline uint32_t armv7em_high_halves(uint32_t first, uint32_t second)
-{
-    return first >> 16 | (second & 0xffff0000u);
-}
-
-/* Two neighbours of each plane. */
-static inline void armv7em_put_pair(
-    uint32_t *to, int32_t plane, uint32_t even, uint32_t odd, uint32_t next_even,
-    uint32_t next_odd)
-{
-    to[0] = armv7em_low_halves(even, next_even);
-    to[plane] = armv7em_low_halves(odd, next_odd);
-    to[2 * plane] = armv7em_high_halves(even, next_even);
-    to[3 * plane] = armv7em_high_halves(odd, next_odd);
-}
-
-/* One row of an image into four planes: `words` pairs of neighbours, of which the image begins
- * behind pad_left; `plane` words lie between the planes, `zero` is the padding twice. */
-static inline void armv7em_take_apart_s8(
-    uint32_t *to, const int8_t *row, int32_t pixels, int32_t channels, int32_t pad_left,
-    int32_t words, int32_t plane, uint32_t zero)
-{
-    const uint32_t *end = to + words;
-    for (int32_t i = 0; i < pad_left / 2; i++) {
-        armv7em_put_pair(to++, plane, zero, zero, zero, zero);
-    }
-    int32_t left = pixels;
-    if (pad_left % 2 != 0) {
-        uint32_t even = zero;
-        uint32_t odd = zero;
-        for (; left > 1; left -= 2, row += 2 * channels) {
-            const uint32_t here = armv7em_four_bytes(row);
-            const uint32_t next = armv7em_four_bytes(row + channels);
-            armv7em_put_pair(to++, plane, even, odd, armv7em_even(here), armv7em_odd(here));
-            even = armv7em_even(next);
-            odd = armv7em_odd(next);
-        }
-        if (left > 0) {
-            const uint32_t here = armv7em_four_bytes(row);
-            armv7em_put_pair(to++, plane, even, odd, armv7em_even(here), armv7em_odd(here));
-        } else {
-            armv7em_put_pair(to++, plane, even, odd, zero, zero);
-        }
-    } else {
-        for (; left > 1; left -= 2, row += 2 * channels) {
-            const uint32_t here = armv7em_four_bytes(row);
-            const uint32_t next = armv7em_four_bytes(row + channels);
-            armv7em_put_pair(
-                to++, plane, armv7em_even(here), armv7em_odd(here), armv7em_even(next),
-                armv7em_odd(next));
-        }
-        if (left > 0) {
-            const uint32_t here = armv7em_four_bytes(row);
-            armv7em_put_pair(
-                to++, plane, armv7em_even(here), armv7em_odd(here), zero, zero);
-        }
-    }
-    while (to < end) {
-        armv7em_put_pair(to++, plane, zero, zero, zero, zero);
+    for (int32_t i = 0; i < count; i++) {
+        to[i] = value;
     }
 }
 
@@ -80,24 +22,32 @@ static inline void armv7em_take_apart_s8(
  * computed at once: 1, or 2, where an odd one at the end of a block is computed with the one
  * before it again. */
 static inline void armv7em_depthwise_conv_2d_s8(
-    const int8_t *x, int8_t *y, const int32_t *stream, uint32_t *planes, armv7em_plane_rows *rows,
-    int32_t in_h, int32_t in_w, int32_t channels, int32_t out_h, int32_t out_w, int32_t k_h,
-    int32_t stride_h, int32_t pad_top, int32_t pad_left, int32_t zero_in, int32_t words,
-    int32_t block, int32_t together, int32_t stream_words)
+    const int8_t *x, int8_t *y, const int32_t *stream, uint32_t *planes,
+    armv7em_take_apart *take_apart, armv7em_plane_rows *rows, int32_t in_h, int32_t in_w,
+    int32_t channels, int32_t out_h, int32_t out_w, int32_t k_h, int32_t stride_h,
+    int32_t pad_top, int32_t zero_in, int32_t words, int32_t block, int32_t together,
+    int32_t stream_words)
 {
     const uint32_t zero = ((uint32_t)zero_in & 0xffffu) | (uint32_t)zero_in << 16;
     const int32_t plane = ((block - 1) * stride_h + k_h) * words;
+    armv7em_fill_words(planes, 4 * plane, zero); /* padding beside the image stays */
     for (int32_t four = 0; four < channels; four += 4, stream += stream_words) {
         const int32_t first = four < channels - 4 ? four : channels - 4;
         for (int32_t top = 0; top < out_h; top += block) {
             const int32_t left = out_h - top;
             const int32_t count = left < block ? left : block;
-            for (int32_t i = 0; i < (count - 1) * stride_h + k_h; i++) {
-                const int32_t h = top * stride_h - pad_top + i;
-                const int inside = h >= 0 && h < in_h;
-                armv7em_take_apart_s8(
-                    planes + i * words, x + (inside ? h * in_w * channels : 0) + first,
-                    inside ? in_w : 0, channels, pad_left, words, plane, zero);
+            const int32_t seen = (count - 1) * stride_h + k_h;
+            const int32_t above = top * stride_h - pad_top;
+            const int32_t begin = above < 0 ? (-above < seen ? -above : seen) : 0;
+            const int32_t end = above + seen > in_h ? in_h - above : seen;
+            for (int32_t i = 0; i < 4; i++) { /* padding above and below */
+                armv7em_fill_words(planes + i * plane, begin * words, zero);
+                armv7em_fill_words(planes + i * plane + end * words, (seen - end) * words, zero);
+            }
+            if (begin < end) {
+                take_apart(
+                    planes + begin * words, x + (above + begin) * in_w * channels + first,
+                    end - begin);
             }
             int8_t *to = y + top * out_w * channels + first;
             const int16_t *from = (const int16_t *)(const void *)planes;
@@ -112,6 +62,20 @@ static inline void armv7em_depthwise_conv_2d_s8(
 }
 
 #if !ARMV7EM_ASSEMBLY
+/* Four channels of rows of an image into planes, each row behind pad_left places; odd places left
+ * over become padding. */
+static inline void armv7em_take_apart_s8(
+    uint32_t *planes, const int8_t *x, int32_t rows, int32_t pixels, int32_t channels,
+    int32_t pad_left, int32_t words, int32_t plane)
+{
+    int16_t *to = (int16_t *)(void *)planes;
+    for (int32_t i = 0; i < rows * pixels; i++) {
+        for (int32_t c = 0; c < 4; c++) {
+            to[2 * (c * plane + i / pixels * words) + pad_left + i % pixels] = x[i * channels + c];
+        }
+    }
+}
+
 /* The stream holds for each channel the taps, row by row: pairs from the first tap on, then, if
  * `odd_pairs`, pairs from the second tap on, a missing last one being 0; then the bias, twice the
  * multiplier and the power. If odd_pairs is 2 there are but w0 w1 and w1 w2. */
