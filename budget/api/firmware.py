@@ -81,6 +81,11 @@ class Firmware:
         return str(self.manifest["options"]["optimise"])
 
     @property
+    def target(self) -> str:
+        """The core it was written for, or ``portable``."""
+        return str(self.manifest["options"]["target"])
+
+    @property
     def sources(self) -> dict[str, bytes]:
         """What the application links: everything at the top but the self-test."""
         skipped = f"{self.name}_selftest.c"

@@ -16,7 +16,7 @@ from budget.core.flash import FlashTiming, Waits
 from budget.core.machine import Machine
 from budget.core.profile import Count
 from budget.core.timed import Timed, timed_call
-from budget.core.timing import timing_of
+from budget.core.timing import CORES, timing_of
 from budget.errors import UsageError
 from budget.hardware import library
 from budget.hardware.device_profiles import Device
@@ -71,7 +71,8 @@ def measure(
 
     Args:
         program: a model (path or ``zoo:NAME``), a folder that `emit` wrote, or an ELF file.
-        core: such as ``cortex-m4``; the device's, else Cortex-M4, if not given.
+        core: such as ``cortex-m4``; if not given the device's, else what the folder was emitted
+            for, else Cortex-M4.
         device: whose clock, flash and power to use.
         clock_hz: default: the device's highest.
         compiler: ``gcc`` or ``zig``; the first that is present if not given.
@@ -90,9 +91,10 @@ def measure(
         BuildError: the C does not compile.
     """
     profile = library.device(device) if device is not None else None
-    chosen = core or (profile.core if profile is not None else "cortex-m4")
-    timing_of(chosen)  # an unknown core is told of before anything is built
     path = Path(program)
+    firmware = Firmware.read(path) if path.is_dir() else None
+    chosen = core or (profile.core if profile is not None else _written_for(firmware))
+    timing_of(chosen)  # an unknown core is told of before anything is built
     target = Target(
         chosen,
         profile,
@@ -110,7 +112,7 @@ def measure(
             "only a linked program has symbols to choose from", where="--symbol",
             hint="give an ELF file; a model's NAME_invoke is found without",
         )  # fmt: skip
-    firmware = Firmware.read(path) if path.is_dir() else _emit(program, target)
+    firmware = firmware or _emit(program, target)
     return measure_firmware(firmware, replace(target, compiler=find_compiler(compiler)))
 
 
@@ -151,6 +153,9 @@ def measure_firmware(firmware: Firmware, target: Target) -> Measurement:
         arena_bytes=firmware.arena_bytes,
         arena_used_bytes=used,
         bit_exact=_selftest(firmware, target, flags),
+        notes=()
+        if firmware.target in {"portable", target.core}
+        else (f"the C was emitted for {firmware.target}, not for {target.core}",),
     )
 
 
@@ -201,6 +206,11 @@ def _emit(program: str | Path, target: Target) -> Firmware:
 
     emission = emit(program, None, target=target.core, **target.options)
     return Firmware(emission.files, emission.manifest)
+
+
+def _written_for(firmware: Firmware | None) -> str:
+    target = "" if firmware is None else firmware.target
+    return target if target in CORES else "cortex-m4"
 
 
 def _clock(device: Device | None, clock_hz: float | None) -> float | None:

@@ -84,8 +84,17 @@ def test_memory_is_what_was_planned(digits: Measurement) -> None:
 
 
 @gcc
-@pytest.mark.parametrize("io", ["model", "float", "arena"])
-@pytest.mark.parametrize("arena", ["static", "caller"])
+@pytest.mark.parametrize(
+    ("io", "arena"),
+    [
+        ("model", "caller"),
+        ("float", "static"),
+        ("arena", "static"),
+        pytest.param("model", "static", marks=pytest.mark.slow),
+        pytest.param("float", "caller", marks=pytest.mark.slow),
+        pytest.param("arena", "caller", marks=pytest.mark.slow),
+    ],
+)
 def test_every_interface_can_be_called(io: str, arena: str, tmp_path: Path) -> None:
     emit("zoo:digits", tmp_path / "out", target="cortex-m4", io=io, arena=arena)
     measured = measure(tmp_path / "out", compiler="gcc")
@@ -117,6 +126,14 @@ def test_two_builds_side_by_side(tmp_path: Path, digits: Measurement) -> None:
     assert document["cycles_ratio"] == pytest.approx(
         float(digits.cycles.value) / float(small.cycles.value)
     )
+
+
+@gcc
+def test_a_folder_is_measured_on_the_core_it_was_emitted_for(tmp_path: Path) -> None:
+    emit("zoo:digits", tmp_path / "out", target="cortex-m0plus")
+    assert measure(tmp_path / "out", compiler="gcc").core == "cortex-m0plus"
+    other = measure(tmp_path / "out", compiler="gcc", core="cortex-m3")
+    assert "the C was emitted for cortex-m0plus, not for cortex-m3" in other.notes
 
 
 @gcc
