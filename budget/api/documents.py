@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from budget.analysis.costs import total_cost
 from budget.api.models import Model
+from budget.estimate.inference import tensor_arena_bytes
 from budget.hardware.figure import Figure, Quantity
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def check_document(check: Check) -> dict[str, Any]:
         "ledger": check.power.ledger.to_json() if check.power else None,
         "memory": {
             "arena_bytes": check.program.arena_bytes,
+            "tensor_arena_bytes": tensor_arena_bytes(check.program),
             "arena_lower_bound_bytes": check.program.lower_bound_bytes,
             "weight_bytes": check.program.weight_bytes,
         },

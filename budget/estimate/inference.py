@@ -6,7 +6,8 @@
     latency = cycles / clock
     energy  = power while running · latency, or on an engine Σ MACs · energy per MAC
     flash   = weights + code base + operator types · operator + steps · step
-    RAM     = arena · arena ratio + base + steps · step + tensors · tensor + channels · channel + stack
+    RAM     = arena · arena ratio + base + steps · step + tensors · tensor
+              + channels · channel + stack
 
 The coefficients are figures of the runtime's and device's profiles; their intervals, and the
 spread of the runtime's residuals, become the interval of the result.
@@ -24,6 +25,9 @@ from budget.hardware.figure import Figure, Quantity, exact, total
 from budget.hardware.runtime_profiles import Runtime, StepCycles
 from budget.plan.program import Program, Step
 from budget.records import record
+
+_PLANNING_BYTES = 130
+_ARENA_ALIGNMENT_BYTES = 16
 
 
 @record
@@ -214,6 +218,22 @@ def ram_need(program: Program, runtime: Runtime) -> Quantity:
         return (structures + program.arena_bytes).as_unit("bytes")
     arena = overhead.arena_ratio.quantity * program.arena_bytes
     return (structures + arena).as_unit("bytes")
+
+
+def tensor_arena_bytes(program: Program) -> int | None:
+    """What to set TFLM's ``tensor_arena_size`` to; None for a runtime without such an arena.
+
+    The arena in use, and room to align it. While AllocateTensors plans, the place of the
+    activations holds its notes on every buffer, which a small network's are larger than: 130 bytes
+    each on a 64-bit host (least arena of MLPerf Tiny's autoencoder with the package tflite-micro),
+    less on a microcontroller.
+    """
+    if not program.persistent_bytes:
+        return None
+    activations = program.arena_bytes - program.persistent_bytes
+    notes = _PLANNING_BYTES * len(program.buffers)
+    size = program.persistent_bytes + max(activations, notes) + _ARENA_ALIGNMENT_BYTES
+    return -(-size // _ARENA_ALIGNMENT_BYTES) * _ARENA_ALIGNMENT_BYTES
 
 
 def _sum_bytes(counted: int, parts: Mapping[Figure | None, int]) -> Quantity:

@@ -9,9 +9,8 @@ whatever the cache.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from budget.hardware.device_profiles import Device
+from budget.records import record
 
 # Per wait state. Code: a Cortex-M4 (STM32L4R5, 120 MHz, 5 wait states, 1 KiB instruction cache)
 # takes 1.18 to 1.21 times the cycles of the same binaries emulated without wait states. Weights:
@@ -32,7 +31,7 @@ _USUAL_STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stalls:
     """Wait states of the flash at a clock, and whether a cache hides those of code.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from budget.plan.program import Program, Step
+from budget.records import record
 
 # A convolution over so few channels cannot fill a SIMD word with one tap: kernels treat it apart.
 SHALLOW_DEPTH = 4
@@ -12,7 +11,7 @@ SHALLOW_DEPTH = 4
 MAC_KINDS = ("conv", "shallow_conv", "pointwise", "depthwise", "fully_connected")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layer:
     """The shape of one layer, without its values.
 

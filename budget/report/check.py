@@ -9,6 +9,7 @@ from rich.text import Text
 
 from budget import units
 from budget.api.check import Check
+from budget.estimate.inference import tensor_arena_bytes
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
 from budget.report.ledger import render_ledger
@@ -31,8 +32,12 @@ def report_check(check: Check, *, explain: bool = False, json: bool = False) -> 
     console = out_console()
     console.print(render(check))
     if explain:
-        from budget.report.explain import render_figures
+        from budget.api.chain import chain_of
+        from budget.report.explain import render_chain, render_figures
 
+        chain = chain_of(check)
+        if chain is not None:
+            console.print(render_chain(check, chain))
         console.print(render_figures(check.figures()))
     print_notes(check.notes)
 
@@ -79,6 +84,9 @@ def _cost_table(check: Check) -> Table:
         table.add_row("constant channels", f"{text.removable(check.removable)}\n({what})")
     bound = units.format(program.lower_bound_bytes, "bytes")
     table.add_row("arena", f"{units.format(program.arena_bytes, 'bytes')}   (lower bound {bound})")
+    requested = tensor_arena_bytes(program)
+    if requested is not None:
+        table.add_row("", f"tensor_arena_size = {text.count(requested)}")
     if inference.cycles is not None:
         table.add_row("cycles", text.interval(inference.cycles))
     if inference.latency is not None:
@@ -103,7 +111,7 @@ def _ledger(check: Check) -> list[Group]:
 
 def _constraint_table(check: Check) -> Table:
     table = Table(title_justify="left", header_style="bold")
-    table.add_column("constraint")
+    table.add_column("constraint", no_wrap=True)
     table.add_column("need", justify="right")
     table.add_column("have", justify="right")
     table.add_column("margin", justify="right")

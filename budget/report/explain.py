@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from budget import units
+from budget.api.chain import Chain
+from budget.api.check import Check
 from budget.hardware.figure import Figure, Kind
+from budget.report import text
 
 
 def render_figures(figures: Sequence[Figure]) -> Group:
@@ -41,3 +44,66 @@ def render_figures(figures: Sequence[Figure]) -> Group:
     for id, title in sorted(titles.items()):
         references.add_row(id, escape(title))
     return Group(table, references)
+
+
+def render_chain(check: Check, chain: Chain) -> Group:
+    """The equations with their numbers, and the measurements that the prices were fitted to."""
+    table = Table(title="cycles by kind of layer", title_justify="left", header_style="bold")
+    for name in ("kind", "steps", "MACs", "outputs", "stalls", "cycles"):
+        table.add_column(name, justify="left" if name == "kind" else "right")
+    for term in chain.terms:
+        table.add_row(
+            term.kind,
+            str(term.steps),
+            text.count(term.macs),
+            text.count(term.elements),
+            f"×{term.stall_ratio:.3g}",
+            text.interval(term.cycles),
+        )
+    return Group(table, *_equations(check, chain), _rows(check, chain))
+
+
+def _equations(check: Check, chain: Chain) -> list[str]:
+    inference = check.inference
+    states = chain.stalls.states
+    plural = "" if states == 1 else "s"
+    lines = [
+        "cycles of a kind = stalls · (MACs · mac + outputs · output + steps · layer), prices below",
+        f"stalls = 1 + {states} wait state{plural} · stall per wait state"
+        + (" (a cache hides code's, not streamed weights')" if chain.stalls.is_cached else ""),
+    ]
+    if chain.residual is not None:
+        lines.append(
+            f"cycles = their sum · residual ({chain.residual.low:.2f} to {chain.residual.high:.2f})"
+            f" = {text.interval(inference.cycles)}"
+        )
+    clock = units.format(inference.clock_hz or 0.0, "Hz")
+    lines.append(f"latency = cycles / {clock} = {text.interval(inference.latency)}")
+    if inference.power is not None:
+        lines.append(
+            f"energy = {text.interval(inference.power)} · latency = "
+            f"{text.interval(inference.energy)}, boundary {inference.boundary}"
+        )
+    return lines
+
+
+def _rows(check: Check, chain: Chain) -> Table | str:
+    name = escape(f"{check.runtime.plan_id} on {check.device.core}")
+    if not chain.rows:
+        return f"no published latency of {name}; borrowed: {escape(chain.borrowed or '-')}"
+    table = Table(
+        title=f"{len(chain.rows)} distinct published latencies of {name}",
+        title_justify="left",
+        header_style="bold",
+    )
+    for column in ("network", "board", "clock", "latency", "source"):
+        table.add_column(column, overflow="fold")
+    for row in chain.rows:
+        table.add_row(
+            escape(row.network),
+            escape(row.board),
+            units.format(row.clock_hz, "Hz"),
+            units.format(row.latency_s or 0.0, "s"),
+            escape(row.source),
+        )
+    return table
