@@ -20,7 +20,7 @@ from budget.codegen.source import (
     render_weights,
     write_steps,
 )
-from budget.graph import Array
+from budget.graph import Array, Graph
 from budget.plan.program import Program
 
 
@@ -29,6 +29,7 @@ def emit(
     options: EmitOptions,
     *,
     examples: Sequence[Mapping[str, Array]] = (),
+    reference: Graph | None = None,
     selftest: bool = True,
 ) -> dict[str, bytes]:
     """Writes a program as C, with its manifest, self-test and package files.
@@ -37,6 +38,8 @@ def emit(
         program: planned; every decision is in it.
         options: names and interface.
         examples: inputs by tensor name to record in the self-test; seeded random ones if none.
+        reference: the graph whose outputs are recorded, where the program's own was made smaller
+            and shall be seen to be equal.
         selftest: whether to run the model and write the self-test and what builds it.
 
     Returns:
@@ -48,7 +51,7 @@ def emit(
     source = write_steps(program, options)
     texts = render_library(source)
     if selftest:
-        recorded = record(program, options, source.interface, examples)
+        recorded = record(reference or program.graph, options, source.interface, examples)
         texts[f"{options.name}_selftest.c"] = render_selftest(options, source.interface, recorded)
         texts |= package_files(package_of(source))
     files = {path: text.encode() for path, text in texts.items()}

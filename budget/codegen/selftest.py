@@ -11,10 +11,9 @@ from budget.codegen.c import Table, literal
 from budget.codegen.interface import Interface, Port
 from budget.codegen.names import string
 from budget.codegen.options import EmitOptions
-from budget.graph import Array
+from budget.graph import Array, Graph
 from budget.ops.fixed_point import storage_range
 from budget.ops.interpreter import run
-from budget.plan.program import Program
 
 _MOST_EXAMPLES = 4
 _RECORD_BYTES = 1 << 16
@@ -35,7 +34,7 @@ class Example:
 
 
 def record(
-    program: Program,
+    graph: Graph,
     options: EmitOptions,
     interface: Interface,
     given: Sequence[Mapping[str, Array]] = (),
@@ -43,7 +42,7 @@ def record(
     """Examples run by the interpreter, each from the state that init leaves.
 
     Args:
-        program: to execute.
+        graph: to execute.
         options: rounding and element types at the interface.
         interface: the ports.
         given: inputs by tensor name, as the model takes them; seeded random ones if empty.
@@ -64,7 +63,7 @@ def record(
             shown[port.tensor] = value
             if port.converts:
                 shown[port.tensor] = _real(port, value)
-        results = run(program.graph, stored, rounding=options.rounding)
+        results = run(graph, stored, rounding=options.rounding)
         outputs = {
             port.tensor: _real(port, results[port.tensor])
             if port.converts

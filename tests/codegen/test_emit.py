@@ -291,6 +291,24 @@ def test_real_models(models: Path, tmp_path: Path, model: str, io: str) -> None:
     assert outcome(build(tmp_path, model)) == (0, f"PASS {model}\n")
 
 
+def test_constant_channels_are_left_out_exactly(models: Path, tmp_path: Path) -> None:
+    model = models / "vww_int8.tflite"
+    emission = emit(model, tmp_path / "less", name="vww")
+    whole = emit(model, tmp_path / "whole", name="vww", remove_constant_channels=False)
+    assert emission.manifest["macs"] < 0.6 * whole.manifest["macs"]
+    assert any("MACs remain" in note for note in emission.notes)
+    assert not any("MACs remain" in note for note in whole.notes)
+    for folder in ("less", "whole"):
+        assert outcome(build(tmp_path / folder, "vww")) == (0, "PASS vww\n")
+    recorded = [
+        re.findall(
+            r"output_of_\d+\[\d+\] = \{[^}]*\}", (tmp_path / f / "vww_selftest.c").read_text()
+        )
+        for f in ("less", "whole")
+    ]
+    assert recorded[0] == recorded[1] and recorded[0]
+
+
 def test_lowered_graphs_are_taken(tmp_path: Path) -> None:
     emission = emit(lower(load("zoo:hotword")), None, name="hot")
     assert emission.folder is None
