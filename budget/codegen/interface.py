@@ -157,7 +157,7 @@ class Interface:
             f"#define {upper}_ARENA",
             "#endif",
             "",
-            f"static {_union(upper)} memory {upper}_ARENA;",
+            *_union(upper, "static union", f"memory {upper}_ARENA;"),
             "",
         ]
 
@@ -183,7 +183,7 @@ class Interface:
         return [
             "/* All that changes; one for each thing that runs the model at the same time. */",
             f"typedef struct {name}_context {{",
-            f"    {_union(self.options.upper)} memory;",
+            *(f"    {line}" for line in _union(self.options.upper, "union", "memory;")),
             f"}} {name}_context;",
             "",
         ]
@@ -378,9 +378,15 @@ def rounding_sentence(rounding: Rounding) -> str:
     return "Integers round as TensorFlow Lite Micro's kernels do."
 
 
-def _union(upper: str) -> str:
-    members = f"int8_t bytes[{upper}_ARENA_BYTES]; int64_t align_integers; float align_reals;"
-    return f"union {{ {members} }}"
+def _union(upper: str, head: str, tail: str) -> list[str]:
+    """The arena as bytes, aligned for every element type."""
+    return [
+        f"{head} {{",
+        f"    int8_t bytes[{upper}_ARENA_BYTES];",
+        "    int64_t align_integers;",
+        "    float align_reals;",
+        f"}} {tail}",
+    ]
 
 
 _TO_STORED = """\

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -231,7 +232,22 @@ def _render_step(source: Source, step: Step, code: StepCode) -> list[str]:
             f"    int8_t *s = arena + {_scratch_offset(program, step)}; "
             f"/* scratch, {step.scratch_bytes} B */"
         )
-    return [*lines, *(f"    {statement}" for statement in statements), "}"]
+    return [*lines, *(row for text in statements for row in _wrapped(text)), "}"]
+
+
+def _wrapped(statement: str) -> list[str]:
+    """An indented statement, in rows of at most 100 characters where it can be broken."""
+    if "\n" in statement:
+        return [f"    {statement}"]
+    indent = " " * (len(statement) - len(statement.lstrip()) + 4)
+    return textwrap.wrap(
+        statement,
+        100,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _shapes(program: Program, step: Step) -> str:

@@ -36,9 +36,11 @@ def test_footprint(models: Path, model: str) -> None:
     (tflm,) = others
     for row in rows(models, (model,)):
         assert abs(row.flash_error) < 0.01, (row.mode, row.flash_error)
-        assert row.code_bytes < int(tflm["code_bytes"]) / 4, row.mode
+        code_ratio, ram_ratio = (0.25, 0.65) if row.mode == "size" else (0.6, 0.8)
+        assert row.code_bytes < code_ratio * int(tflm["code_bytes"]), row.mode
         ram = row.predicted.arena_bytes + row.stack_bytes
-        assert ram < 0.75 * (int(tflm["ram_bytes"]) + int(tflm["stack_bytes"])), row.mode
+        theirs = int(tflm["ram_bytes"]) + int(tflm["stack_bytes"])
+        assert ram < ram_ratio * theirs, row.mode
         assert abs(row.predicted.stack_bytes - row.stack_bytes) <= 128
 
 
