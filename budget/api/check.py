@@ -193,6 +193,7 @@ class Estimate:
             sensor_mode=around.sensor_mode,
             sense_s=around.sense_s,
             readings=around.readings,
+            sense_w=around.sense_w,
             sense_running=around.sense_running,
             front_end=around.front_end,
             second=self.second,

@@ -20,14 +20,15 @@ def constraints_of(
 ) -> tuple[Constraint, ...]:
     """Memory, time, then energy; only what the question gives occasion to judge."""
     return (
-        *_memory(estimated),
+        *memory_constraints(estimated),
         *_time(estimated, cycle, question),
         *_energy(cycle, power, question),
         *_peak_current(estimated, question),
     )
 
 
-def _memory(estimated: Estimate) -> list[Constraint]:
+def memory_constraints(estimated: Estimate) -> list[Constraint]:
+    """Flash and RAM; not judged where the device's profile does not say."""
     device, inference = estimated.device, estimated.inference
     flash, ram = inference.flash, inference.ram
     if estimated.second is not None and estimated.second_program is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from budget.api.check import Estimate, estimate
+from budget.api.constraints import memory_constraints
 from budget.api.models import prepare
 from budget.api.question import Question, device_of, question_of, require, scenario_of
 from budget.errors import UsageError
@@ -17,6 +18,7 @@ from budget.records import record
 from budget.scenario.cycle import Cycle
 from budget.scenario.intermittent import Intermittent, Split, intermittent
 from budget.scenario.schema import Scenario
+from budget.verdict import Constraint, Verdict, conclude
 
 
 @record
@@ -28,6 +30,7 @@ class FromCapacitor:
         question: the scenario.
         cycle: the device's cycle.
         result: charges, pieces and checkpoints.
+        constraints: flash and RAM.
         notes: assumptions.
     """
 
@@ -35,11 +38,15 @@ class FromCapacitor:
     question: Question
     cycle: Cycle
     result: Intermittent
+    constraints: tuple[Constraint, ...]
     notes: tuple[str, ...]
 
     @property
     def exit_code(self) -> int:
-        """0 if an inference ends with some memory whatever the intervals, 6 if perhaps, else 1."""
+        """0 if it fits and ends with some memory whatever the intervals, 6 if perhaps, else 1."""
+        memory = conclude(self.constraints)
+        if memory is not Verdict.FITS:
+            return memory.exit_code
         worst = [split.power_cycles[2] is not None for split in self.result.splits]
         best = [split.power_cycles[1] is not None for split in self.result.splits]
         if any(worst):
@@ -69,6 +76,7 @@ class FromCapacitor:
                 "name": program.steps[result.largest_step].layer,
                 "energy": result.largest.to_json(),
             },
+            "constraints": [constraint.to_json() for constraint in self.constraints],
             "checkpoints": [_split_document(split) for split in result.splits],
             "notes": list(self.notes),
         }
@@ -140,5 +148,6 @@ def from_capacitor(
         question,
         cycle,
         result,
+        tuple(memory_constraints(estimated)),
         tuple(dict.fromkeys([*estimated.model.notes, *cycle.notes])),
     )

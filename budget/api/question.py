@@ -32,6 +32,7 @@ class Surroundings:
     sensor_mode: str = ""
     sense_s: float = 0.0
     readings: float = 1.0
+    sense_w: float = 0.0
     sense_running: bool = False
     front_end: Cost | None = None
     clip_bytes: int = 0
@@ -106,6 +107,7 @@ def question_of(scenario: Scenario) -> Question:
         sensor_mode=sense.mode,
         sense_s=sense.time_s or 0.0,
         readings=1.0 if sense.readings is None else sense.readings,
+        sense_w=sense.power_w or 0.0,
         sense_running=sense.processor == "running",
         front_end=front_end,
         clip_bytes=clip_bytes,
@@ -253,6 +255,7 @@ def _require_positive(scenario: Scenario) -> None:
     for name, value in (
         ("--gap", scenario.source.gap_s),
         ("--sense", scenario.sense.time_s),
+        ("--sense-power", scenario.sense.power_w),
         ("--payload", scenario.transmit.payload_bytes),
         ("--messages", scenario.transmit.ratio),
         ("--second-ratio", scenario.second.ratio),

@@ -58,6 +58,8 @@ OPTIONS: tuple[_Option, ...] = (
     _Option(("--sensor",), "sense.sensor", None, "What it senses with ('budget sensors')."),
     _Option(("--sensor-mode",), "sense.mode", None, "The sensor's mode while it senses."),
     _Option(("--sense",), "sense.time_s", "time", "How long it senses for one inference."),
+    _Option(("--sense-power",), "sense.power_w", "power",
+            "Of an analog converter and the like meanwhile, such as 100uW."),
     _Option(("--features",), "preprocess.features", None,
             "A front end's specification file, or zoo:hotword."),
     _Option(("--radio",), "transmit.radio", None, "What it sends with ('budget radios')."),

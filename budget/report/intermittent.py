@@ -14,6 +14,7 @@ from budget.api.intermittent import FromCapacitor
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
 from budget.scenario.intermittent import Split
+from budget.verdict import Status
 
 
 def report_intermittent(found: FromCapacitor, *, json: bool = False) -> None:
@@ -103,6 +104,13 @@ def _verdict(found: FromCapacitor) -> Text:
         6: ("too close to call: within the 90 % intervals a step may pass a charge", "bold yellow"),
     }
     line = Text(*words[found.exit_code])
+    missed = [c for c in found.constraints if c.status in {Status.FAIL, Status.UNSURE}]
+    if missed:
+        line = Text()
+        for constraint in missed:
+            line.append(f"{constraint.name} {constraint.status.value}: ", style="bold red")
+            line.append(f"needs {text.interval(constraint.need)}, ")
+            line.append(f"has {text.interval(constraint.have)}")
     line.append(
         "\npower cycles: charges for one inference · takes: from first to last of them\n"
         "spare: a charge over the largest piece that may not be interrupted (with boot,\n"

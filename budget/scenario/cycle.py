@@ -43,6 +43,7 @@ class Activity:
         sensor_mode: mode while it senses; empty: the sensor's own choice.
         sense_s: how long it senses for one inference.
         readings: readings for one inference, of a mode that is priced by reading.
+        sense_w: power of what runs beside the sensor meanwhile, such as an analog converter.
         sense_running: whether the processor runs while the sensor does; else it sleeps meanwhile.
         front_end: arithmetic of the pre-processing, once a cycle.
         second: a larger network that the first one wakes.
@@ -57,6 +58,7 @@ class Activity:
     sensor_mode: str = ""
     sense_s: float = 0.0
     readings: float = 1.0
+    sense_w: float = 0.0
     sense_running: bool = False
     front_end: Cost | None = None
     second: InferenceEstimate | None = None
@@ -250,6 +252,8 @@ def _sense(activity: Activity, inference: InferenceEstimate) -> list[Entry]:
             seconds = seconds + sensor.startup_s.quantity
         # standby goes on being counted beside it, so only the difference is added
         joules = at_least_zero(mode.power - sensor.standby_w) * seconds
+    if activity.sense_w:
+        joules = joules + seconds * activity.sense_w
     if activity.sense_running and inference.power is not None:
         joules = joules + inference.power * seconds
     return [Entry("sense", detail, joules.as_unit("J"), seconds.as_unit("s"))]

@@ -27,6 +27,7 @@ class Sense:
         mode: of the sensor while it senses; empty: its own choice.
         time_s: how long it senses for one inference.
         readings: for one inference, of a mode that is priced by reading.
+        power_w: of what runs beside the sensor meanwhile: analog converter, direct memory access.
         processor: whether the processor runs meanwhile, or direct memory access lets it sleep.
     """
 
@@ -34,6 +35,7 @@ class Sense:
     mode: str = ""
     time_s: float | None = number("time")
     readings: float | None = number("count")
+    power_w: float | None = number("power")
     processor: Literal["asleep", "running"] = "asleep"
 
 

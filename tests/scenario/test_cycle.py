@@ -207,3 +207,10 @@ def test_a_rate_beyond_what_the_processor_can_do_is_not_sustained(cycle: Cycle) 
     fastest = cycle.fastest_hz
     assert fastest is not None
     assert flooded.sustainable_hz().value == fastest.value
+
+
+def test_an_analog_converter_runs_beside_its_sensor() -> None:
+    plain, question = made(HOTWORD)
+    more = replace(question, around=replace(question.around, sense_w=1e-4))
+    a, b = plain.cycle(question), plain.cycle(more)
+    assert float(b.steps_j.value - a.steps_j.value) == pytest.approx(1e-4 * 1.0, rel=1e-9)

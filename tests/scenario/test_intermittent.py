@@ -240,3 +240,10 @@ def test_checkpoint_energies_of_the_literature() -> None:
     assert float(flash.save_s(16384).value) == pytest.approx(4096 * 10.9e-6 + 2 * 12.9e-3, rel=0.01)
     assert float(flash.save_j(0).value) == 0
     assert exact(0.0, "J").value == library.checkpoint("retained-ram").save_j(10).value
+
+
+def test_what_does_not_fit_in_ram_does_not_run_from_a_capacitor() -> None:
+    life = Scenario(model="zoo:tiny-vww", device="msp430fr5994", storage="100mF:3.3V:1.8V")
+    found = from_capacitor(scenario=replace(life, runtime="rule-of-thumb"))
+    assert found.result.splits[0].feasible
+    assert found.exit_code == 1  # 8 KiB of RAM
