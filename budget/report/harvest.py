@@ -102,8 +102,11 @@ def _area(row: Row, harvest: Harvest) -> str:
 
 def _legend(harvest: Harvest) -> Text:
     rate = _rate(harvest.question.rate_hz or 0.0)
+    when = "while the source is there"
+    if float(harvest.question.present_ratio) < 1:
+        when = f"if it is there {units.format(harvest.question.present_ratio, 'ratio')} of a day"
     lines = (
-        f"sustains: highest rate while the source is there · for {rate}: the area for that",
+        f"sustains: highest rate {when} · for {rate}: area for that",
         "first: time from an empty storage · storage: to ride through the gap, the",
         "longest time to expect without the source · verdicts weigh 90 % intervals",
     )
