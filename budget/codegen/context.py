@@ -83,14 +83,20 @@ class StepContext:
             raise self.refuse(f"operand {index} must be a constant")
         return data
 
-    def operand(self, index: int) -> str:
-        """C expression for operand ``index``: ``x0`` …, or a table if it is constant."""
+    def operand(self, index: int, suffix: str = "", what: str = "constant operand") -> str:
+        """C expression for operand ``index``: ``x0`` …, or a table if it is constant.
+
+        Args:
+            index: of the operand.
+            suffix: of the table's name.
+            what: the table's comment.
+        """
         name = self.step.node.inputs[index]
         data = self.program.graph.constant(name)
         if data is None:
             return f"x{index}"
         type = self.program.types[name]
-        return self.table(f"x{index}", C_TYPES[type.dtype], data, "constant operand")
+        return self.table(suffix or f"x{index}", C_TYPES[type.dtype], data, what)
 
     def table(self, suffix: str, c_type: str, values: Any, what: str) -> str:
         """Adds a constant array, if there is none like it yet, and returns its C name."""

@@ -116,8 +116,8 @@ REFUSED: list[tuple[str, Any, list[Any], TensorType | None, str]] = [
     (
         "conv_2d",
         ConvolutionAttributes(),
-        [plain((1, 2, 2, 1)), plain((1, 1, 1, 1))],
-        None,
+        [quantized((1, 2, 2, 1)), quantized((1, 1, 1, 1))],
+        quantized((1, 2, 2, 1)),
         "operand 1 must be a constant",
     ),
     (

@@ -18,7 +18,7 @@ from budget.ops.requantize import product_multipliers
 def parameters(
     context: StepContext, channels: int, *, channel_axis: int, fold: bool, shared: bool = False
 ) -> list[str]:
-    """Weights, bias and, for integers, multipliers and shifts as tables: the C names.
+    """Weights, bias and, for integers, multipliers and shifts: C names, of tables if constant.
 
     Args:
         context: a step with operands input, weights, bias.
@@ -29,15 +29,15 @@ def parameters(
         shared: a single scale stays one element, it is not repeated for each channel.
     """
     x, w = context.type(0), context.type(1)
-    weights = context.constant(1)
     if x.dtype is DType.FLOAT32:
         if w.dtype is not DType.FLOAT32:
             raise context.refuse(f"weights of {w.dtype.value} with float activations")
-        bias = context.constant(2) if context.has(2) else np.zeros(channels, np.float32)
-        return [
-            context.table("weights", "float", weights, "weights"),
-            context.table("bias", "float", bias, "bias"),
-        ]
+        real_weights = context.operand(1, "weights", "weights")
+        if context.has(2):
+            return [real_weights, context.operand(2, "bias", "bias")]
+        zeros = np.zeros(channels, np.float32)
+        return [real_weights, context.table("bias", "float", zeros, "no bias")]
+    weights = context.constant(1)
     if w.quant is None or w.dtype is not DType.INT8:
         raise context.refuse("its weights are not quantised to 8 bits")
     real = product_multipliers(x, w, context.output_type())
