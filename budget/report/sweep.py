@@ -18,7 +18,10 @@ from budget.report.console import err_console, out_console, print_json
 def progress_shown() -> Iterator[ProgressCall]:
     """A bar on standard error, where that is a terminal."""
     columns = (TextColumn("combinations"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err_console(), transient=True) as progress:
+    console = err_console()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         task = progress.add_task("sweep", total=None)
         yield lambda done, size: progress.update(task, completed=done, total=size)
 
@@ -29,7 +32,10 @@ def report_sweep(result: SweepResult, *, json: bool = False) -> None:
         print_json(result.to_json())
         return
     console = out_console()
-    console.print(f"[bold]{escape(str(result.path))}[/]: {text.count(result.rows)} combinations")
+    console.print(
+        f"[bold]{escape(str(result.path))}[/]: {text.count(result.rows)} combinations",
+        soft_wrap=True,
+    )
     for verdict, count in sorted(result.verdicts.items()):
         share = text.bar(count / result.rows, 20)
         console.print(f"  {verdict:18} {text.count(count):>14}  {share}")

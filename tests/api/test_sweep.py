@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import csv
+import json
 import os
 import signal
 import threading
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from budget.api.check import check
 from budget.api.sweep import price_block, sweep
+from budget.cli.app import application
 from budget.errors import MissingToolError, UsageError
 from budget.scenario.schema import Scenario, Source
 from budget.scenario.sweep_plan import Block, Names, read_plan
@@ -263,3 +266,20 @@ def test_a_scheduler_that_is_not_there(tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(UsageError, match="no scheduler answers"):
         sweep(plan_file(tmp_path, PLAN), tmp_path / "t.csv", scheduler="tcp://127.0.0.1:1")
+
+
+def test_an_address_that_is_none(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match="no scheduler answers") as caught:
+        sweep(plan_file(tmp_path, PLAN), tmp_path / "t.csv", scheduler="nonsense://here")
+    assert "dask scheduler" in caught.value.hint
+
+
+def test_the_command_tells_where_the_table_is(tmp_path: Path) -> None:
+    text = 'models = ["zoo:digits"]\ndevices = ["nonesuch", "efm32pg12"]\nrates = ["1/s"]\n'
+    plan, table = plan_file(tmp_path, text), tmp_path / "t.csv"
+    result = CliRunner().invoke(application(), ["sweep", str(plan), "-o", str(table)])
+    assert result.exit_code == 0 and "2 combinations" in result.output
+    assert "not-judged" in result.stdout and "nonesuch" in result.stderr
+    again = CliRunner().invoke(application(), ["sweep", str(plan), "-o", str(table), "--json"])
+    assert json.loads(again.stdout)["rows"] == 2

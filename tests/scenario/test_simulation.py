@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from budget.errors import UsageError
+from budget.errors import ProfileError, UsageError
 from budget.hardware import library
 from budget.scenario.outcome import Outcome, run_out_s, simulate_store
 from budget.scenario.simulation import DAY_S, Phase, Segments, run
@@ -328,3 +328,9 @@ def test_a_year_of_minutes_takes_seconds() -> None:
     result = simulate_store(store, segments, 20.0)
     assert time.process_time() - began < 5.0
     assert abs(result.balance.error_j) < 1e-9 * result.balance.charged_j
+
+
+def test_a_storage_of_nothing_is_refused() -> None:
+    bare = replace(library.storage("cr2032"), capacity_c=None)
+    with pytest.raises(ProfileError, match="neither a capacity"):
+        store_of(bare)
