@@ -114,6 +114,11 @@ class Firmware:
             return 0
         return sum(len(self._zeros(t)) for t in (*self._inputs, *self._outputs))
 
+    @property
+    def has_real_outputs(self) -> bool:
+        """Whether the application gets floating-point numbers."""
+        return any(self._dtype(tensor).kind == "f" for tensor in self._outputs)
+
     def prepare(self, machine: Machine, seed: int = 0) -> list[int]:
         """Initialises the program and places an input drawn at random.
 

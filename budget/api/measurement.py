@@ -87,7 +87,8 @@ class Measurement:
         stack_bytes: deepest use.
         arena_bytes: declared; None where there is none.
         arena_used_bytes: highest byte that the inference changed.
-        bit_exact: whether every recorded output was equal; None where none is recorded.
+        outputs_agree: whether every recorded output was found; None where none is recorded.
+        tolerant: whether floating-point outputs were compared with a tolerance.
         device: None if none was asked for.
         clock_hz: of the device.
         latency: at that clock.
@@ -113,7 +114,8 @@ class Measurement:
     io_bytes: int = 0
     arena_bytes: int | None = None
     arena_used_bytes: int | None = None
-    bit_exact: bool | None = None
+    outputs_agree: bool | None = None
+    tolerant: bool = False
     device: Device | None = None
     clock_hz: float | None = None
     latency: Quantity | None = None
@@ -124,6 +126,11 @@ class Measurement:
     def cycles_per_mac(self) -> float | None:
         """None where the multiply-accumulates are not known."""
         return float(self.cycles.value) / self.macs if self.macs else None
+
+    @property
+    def bit_exact(self) -> bool | None:
+        """Whether every recorded output was equal in every bit; None where that is not known."""
+        return None if self.tolerant and self.outputs_agree else self.outputs_agree
 
     @property
     def ram_bytes(self) -> int:
@@ -153,6 +160,7 @@ class Measurement:
             "macs": self.macs,
             "cycles_per_mac": self.cycles_per_mac,
             "bit_exact": self.bit_exact,
+            "outputs_agree": self.outputs_agree,
             "latency": None if self.latency is None else self.latency.to_json(),
             "energy": None if self.energy is None else self.energy.to_json(),
             "flash_bytes": {**self.flash_bytes, "total": sum(self.flash_bytes.values())},

@@ -38,7 +38,7 @@ def report_comparison(comparison: Comparison, *, json: bool = False) -> None:
     table.add_column("ratio", justify="right")
     for label, one, other in _figures(first, second):
         table.add_row(label, _count(one), _count(other), _ratio(one, other))
-    table.add_row("bit-exact", _yes(first.bit_exact), _yes(second.bit_exact), "")
+    table.add_row("outputs", _outputs(first), _outputs(second), "")
     out_console().print(table)
     if len(first.layers) == len(second.layers) and first.layers:
         out_console().print(_layers_compared(first, second))
@@ -50,7 +50,8 @@ def _head(measurement: Measurement) -> Group:
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    built = f", {escape(m.compiler)} {' '.join(f for f in m.flags if f.startswith('-O'))}"
+    level = [flag for flag in m.flags if flag.startswith("-O")][-1:]  # the last one counts
+    built = " ".join([f", {escape(m.compiler)}", *level])
     table.add_row("core", f"{m.core}{built if m.compiler else ''}")
     per_mac = f"   ({m.cycles_per_mac:.2f} for each MAC)" if m.cycles_per_mac else ""
     table.add_row("cycles", f"{text.count(round(float(m.cycles.value)))}{per_mac}")
@@ -70,7 +71,7 @@ def _head(measurement: Measurement) -> Group:
     if m.arena_bytes is not None and m.arena_used_bytes is not None:
         used = f"{text.count(m.arena_used_bytes)} of {text.count(m.arena_bytes)} B"
         table.add_row("arena", f"{used} written")
-    table.add_row("bit-exact", _yes(m.bit_exact))
+    table.add_row("outputs", _outputs(m))
     return Group(Text(f"{m.name} on a virtual {m.core}", style="bold"), table)
 
 
@@ -160,5 +161,11 @@ def _per_mac(layer: MeasuredLayer) -> str:
     return "–" if layer.cycles_per_mac is None else f"{layer.cycles_per_mac:.2f}"
 
 
-def _yes(value: bool | None) -> str:
-    return {None: "not known: no recorded outputs", True: "yes", False: "NO"}[value]
+def _outputs(measurement: Measurement) -> str:
+    if measurement.outputs_agree is None:
+        return "not compared: none recorded"
+    if not measurement.outputs_agree:
+        return "[bold red]WRONG[/]"
+    if measurement.tolerant:
+        return "equal within the self-test's tolerance"
+    return "bit-exact"

@@ -98,7 +98,9 @@ def test_memory_is_what_was_planned(digits: Measurement) -> None:
 def test_every_interface_can_be_called(io: str, arena: str, tmp_path: Path) -> None:
     emit("zoo:digits", tmp_path / "out", target="cortex-m4", io=io, arena=arena)
     measured = measure(tmp_path / "out", compiler="gcc")
-    assert measured.bit_exact is True
+    assert measured.outputs_agree is True
+    # real numbers are compared with a tolerance, which shows no bits
+    assert measured.bit_exact is (None if io == "float" else True)
     assert (measured.io_bytes == 0) == (io == "arena")
     assert (measured.arena_used_bytes is None) == (arena == "caller")
     assert all(layer.count.cycles for layer in measured.layers)
