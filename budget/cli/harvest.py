@@ -43,7 +43,7 @@ def harvest(
     trace: Annotated[
         str | None,
         typer.Option(
-            help="Simulate a CSV file, such as time [s],power [uW]; or irradiance, lux, level, "
+            help="Simulate a CSV file, such as time (s),power (uW); or irradiance, lux, level, "
             "density, voltage.",
             rich_help_panel=_TIME,
         ),

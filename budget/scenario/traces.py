@@ -6,6 +6,7 @@ A value holds from its time to the next; the last one as long as the one before 
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -161,27 +162,27 @@ def _parse(name: str, rows: Iterable[list[str]], resistance_ohm: float | None) -
     times: list[float] = []
     values: list[float] = []
     first: datetime | None = None
+    last = -math.inf
     for line, row in numbered:
         if not row or row[0].startswith("#"):
             continue
-        where = f"{name}: line {line}"
-        if len(row) <= max(time_at, value_at):
-            raise UsageError("a column is missing", where=where, hint="as many as in the header")
-        if time_scale:
-            time_s = _number(row[time_at], where) * time_scale
-        else:
-            moment = _moment(row[time_at], where)
+        try:
+            time_text, value_text = row[time_at], row[value_at]
+            value = float(value_text) * scale
+            time_s = float(time_text) * time_scale if time_scale else 0.0
+        except (IndexError, ValueError):
+            time_s, value, value_text = math.nan, math.nan, ""
+        if not time_scale and value == value:
+            moment = _moment(time_text, f"{name}: line {line}")
             first = first or moment
-            time_s = _seconds(moment, first, where)
-        if times and not time_s > times[-1]:
-            raise UsageError("time does not go on", where=where, hint="sort the lines by time")
-        value = _number(row[value_at], where) * scale
-        if value < 0 and not squared:
-            raise UsageError(
-                f"{row[value_at].strip()} is below zero", where=where, hint="give zero or more"
-            )
+            time_s = _seconds(moment, first, f"{name}: line {line}")
+        good = last < time_s < math.inf and -math.inf < value < math.inf
+        if not good or (value < 0 and not squared):
+            columns = (time_at, value_at) if time_scale else (value_at,)
+            raise _told(f"{name}: line {line}", row, columns, negative=value < 0 and not squared)
         times.append(time_s)
         values.append(value * value / (resistance_ohm or 1.0) if squared else value)
+        last = time_s
     if len(times) < 2:
         raise UsageError(
             "a trace needs two lines at least", where=name, hint="a value holds until the next"
@@ -237,16 +238,22 @@ def _unit(unit: str, dimension: str, where: str) -> float:
         raise UsageError(error.what, where=where, hint=error.hint) from None
 
 
-def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        raise UsageError(
-            f"'{text.strip()}' is no number", where=where, hint="leave out lines without a value"
-        )
-    return value
+def _told(where: str, row: list[str], numbers_at: tuple[int, ...], *, negative: bool) -> UsageError:
+    """What is wrong with a line that something is wrong with."""
+    if len(row) <= max(numbers_at):
+        return UsageError("a column is missing", where=where, hint="as many as in the header")
+    for text in (row[i].strip() for i in numbers_at):
+        try:
+            finite = math.isfinite(float(text))
+        except ValueError:
+            finite = False
+        if not finite:
+            hint = "leave out lines without a value"
+            return UsageError(f"'{text}' is no number", where=where, hint=hint)
+    if negative:
+        text = row[numbers_at[-1]].strip()
+        return UsageError(f"{text} is below zero", where=where, hint="give zero or more")
+    return UsageError("time does not go on", where=where, hint="sort the lines by time")
 
 
 def _moment(text: str, where: str) -> datetime:

@@ -64,6 +64,8 @@ def test_traces_are_read(
         ("time [s],power [uW]\n0,1\n1,-1\n", "line 3", "below zero"),
         ("time [s],power [uW]\n0,1\n0,1\n", "line 3", "does not go on"),
         ("time [s],power [uW]\n0,1\n1\n", "line 3", "column is missing"),
+        ("time,power [uW]\n2026-03-01\n", "line 2", "column is missing"),
+        ("time,power [uW]\n2026-03-02,1\n2026-03-01,2\n", "line 3", "does not go on"),
         ("time [s],power [uW]\n0,1\n", "trace.csv", "two lines"),
         ("time,power [uW]\nnoon,1\n", "line 2", "is no date"),
         ("time,power [uW]\n2026-03-01,1\n2026-03-02T00:00+01:00,1\n", "line 3", "time zone"),
