@@ -51,6 +51,34 @@ def destroys_input(
     return bool(destroyed.any())
 
 
+def planes_destroy_input(node: Node, types: Mapping[str, TensorType], block: int) -> bool:
+    """Whether a depthwise kernel that works in place loses something before it reads it.
+
+    It takes four channels of the rows that ``block`` rows of outputs see apart, computes these
+    outputs, and goes on to the next rows, then to the next four channels; the last four may
+    include some that it has done already.
+
+    Args:
+        node: a depthwise convolution whose input and output have one shape and one address.
+        types: deployed types.
+        block: rows of outputs computed at a time.
+    """
+    _, height, _, channels = types[node.inputs[0]].shape
+    taps = types[node.inputs[1]].shape[1]
+    stride, top_padding = node.attributes.stride[0], node.attributes.padding.top
+    intact = np.ones((height, channels), bool)
+    for four in range(0, channels, 4):
+        first = min(four, channels - 4)
+        for top in range(0, height, block):
+            stop = min(top + block, height)
+            begin = max(top * stride - top_padding, 0)
+            end = (stop - 1) * stride - top_padding + taps
+            if not intact[begin:end, first : first + 4].all():
+                return True
+            intact[top:stop, first : first + 4] = False
+    return False
+
+
 def selected_elements(node: Node, types: Mapping[str, TensorType]) -> list[int | None] | None:
     """For a node that cuts its input: index of the first element of each output.
 

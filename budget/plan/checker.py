@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 from budget.errors import InvalidGraphError
 from budget.ops import registry
-from budget.plan.accesses import destroys_input, selected_elements
-from budget.plan.overlays import LOOKAHEAD
+from budget.plan.accesses import destroys_input, planes_destroy_input, selected_elements
+from budget.plan.overlays import LOOKAHEAD, PLANES
 from budget.plan.program import Buffer, Program, Role, Step
+from budget.plan.variants import planes_of
 
 Piece = tuple[int, int, str]
 """Start in the arena, end (exclusive), and the name of the value that lies there."""
@@ -224,6 +225,12 @@ class _Playback:
             shapes = self.program.types[name].shape == self.program.types[out].shape
             if allowed and same and shapes:
                 continue
+            if step.variant == PLANES and same and shapes and not index and not position:
+                types = self.program.types
+                x, weights, y = (types[n] for n in (*step.node.inputs[:2], out))
+                block = planes_of(step.node, x, weights, y).block
+                if not planes_destroy_input(step.node, types, block):
+                    continue
             lookahead = LOOKAHEAD.get((step.kernel, step.variant))
             if lookahead is None or index or position:
                 return out

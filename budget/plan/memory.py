@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
-from budget.plan.overlays import overlay_distance_bytes
+from budget.plan.overlays import overlay_distance_bytes, runs_in_place
 from budget.plan.parts import Joins, find_joins, part_offsets_bytes
 from budget.plan.program import Role
 from budget.plan.spans import align, overlay_saving_bytes
@@ -151,9 +151,12 @@ def build_memory_model(
         size = align(types[name].size_bytes, alignment_bytes) if name in item_of else 0
         return not offset_of.get(name) and bool(size) and size == items[item_of[name]].size_bytes
 
+    kernels = variants or [""] * len(graph.nodes)
     overwritable = [
-        _overwritable(node, types, item_of, items, fills) if overwrite and not is_view else []
-        for node, is_view in zip(graph.nodes, views)
+        _overwritable(node, types, item_of, items, fills, variant if overlay else "")
+        if overwrite and not is_view
+        else []
+        for node, is_view, variant in zip(graph.nodes, views, kernels)
     ]
     overlays = [
         _overlays(node, graph, types, item_of, items, alignment_bytes, variant)
@@ -163,9 +166,7 @@ def build_memory_model(
         and fills(node.inputs[0])
         and fills(node.outputs[0])
         else []
-        for node, is_view, pairs, variant in zip(
-            graph.nodes, views, overwritable, variants or [""] * len(graph.nodes)
-        )
+        for node, is_view, pairs, variant in zip(graph.nodes, views, overwritable, kernels)
     ]
     successors, counts = _edges(graph)
     return MemoryModel(
@@ -227,8 +228,11 @@ def _overwritable(
     item_of: Mapping[str, int],
     items: Sequence[Item],
     fills: Callable[[str], bool],
+    variant: str,
 ) -> list[tuple[int, int]]:
     allowed = registry.get(node.op).overwrites
+    if not allowed and variant and runs_in_place(node, types, variant):
+        allowed = (0,)
     if not allowed or not node.outputs:
         return []
     out = node.outputs[0]

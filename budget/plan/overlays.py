@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
 from budget.plan.spans import align
+from budget.plan.variants import planes_of
+
+PLANES = "armv7em-planes"
 
 LOOKAHEAD: dict[tuple[str, str], int] = {
     # (operator, kernel variant): output pixels (rows of a fully connected layer) behind the one
@@ -22,6 +25,19 @@ LOOKAHEAD: dict[tuple[str, str], int] = {
     ("conv_2d", "armv7em-columns"): 0,
     ("fully_connected", "armv7em-rows"): 0,
 }
+
+
+def runs_in_place(node: Node, types: Mapping[str, TensorType], variant: str) -> bool:
+    """Whether a kernel may write output 0 exactly where input 0 lies.
+
+    The depthwise kernel that takes four channels apart at a time has read all of them before it
+    writes the first, and leaves the others alone, if its planes hold whole images.
+    """
+    if variant != PLANES:
+        return False
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    whole = planes_of(node, x, weights, y).block >= y.shape[1]
+    return whole and x.shape == y.shape and x.shape[3] % 4 == 0 and x.dtype is y.dtype
 
 
 def overlay_distance_bytes(

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from planted import inputs_of, network
 
 from budget.errors import InvalidGraphError
-from budget.graph import DType, Graph
-from budget.ops import registry
+from budget.graph import DType, Graph, Node, QuantParams, TensorType
+from budget.ops import Padding, registry
 from budget.ops.interpreter import run, run_node
 from budget.plan import Program, plan
+from budget.plan.accesses import planes_destroy_input
 from budget.plan.checker import check_plan
+from budget.plan.overlays import PLANES, runs_in_place
 from budget.plan.spans import Span, lower_bound_bytes, overlaps
 from budget.readers import load
 from budget.transforms.lower import lower
@@ -173,3 +175,39 @@ def test_real_models_need_less_than_peers(models: Path, model: str) -> None:
     graph = lower(load(str(models / f"{model}_int8.tflite")))
     program = plan(graph, remove_constant_channels=True)
     assert program.arena_bytes == program.lower_bound_bytes <= ARENAS[model]
+
+
+def depthwise_types(height: int, channels: int) -> tuple[Node, dict[str, TensorType]]:
+    padding = Padding(1, 1, 1, 1)
+    attributes = registry.get("depthwise_conv_2d").Attributes(padding=padding)
+    quant = QuantParams.per_tensor(0.1)
+    image = TensorType((1, height, 5, channels), DType.INT8, quant)
+    weights = TensorType((1, 3, 3, channels), DType.INT8, quant)
+    node = Node("n", "depthwise_conv_2d", ("x", "w"), ("y",), attributes)
+    return node, {"x": image, "w": weights, "y": image}
+
+
+@pytest.mark.parametrize("height", [4, 7, 8])
+@pytest.mark.parametrize("channels", [4, 6, 8])
+@pytest.mark.parametrize("block", [2, 4, 8])
+def test_four_channels_at_a_time_run_in_place_on_whole_images_only(
+    height: int, channels: int, block: int
+) -> None:
+    node, types = depthwise_types(height, channels)
+    safe = channels % 4 == 0 and block >= height
+    assert planes_destroy_input(node, types, block) is not safe
+
+
+def test_in_place_on_whole_planes() -> None:
+    node, types = depthwise_types(8, 8)
+    assert runs_in_place(node, types, PLANES)
+    assert not runs_in_place(node, types, "")
+    for height, channels in ((8, 6), (400, 8)):
+        node, types = depthwise_types(height, channels)
+        assert not runs_in_place(node, types, PLANES)
+
+
+def test_real_models_on_a_core_with_kernels_of_its_own(models: Path) -> None:
+    graph = lower(load(str(models / "kws_int8.tflite")))
+    program = plan(graph, target="cortex-m4")
+    assert program.arena_bytes <= ARENAS["kws"]
