@@ -23,7 +23,7 @@ _POINTWISE_BYTES = 2048  # of widened pixels: few enough for RAM, enough to amor
 _REACH = 4000  # pixels and rows are addressed with 12-bit offsets
 _PLANES_BYTES = 6144  # of images taken apart; where rows are cut, some are taken apart twice
 _WINOGRAD_CHANNELS = 160  # rows of transformed pixels are stored with 12-bit offsets
-_SLACK_BYTES = 96  # steps that fill up the last time round a loop may read so far
+_SLACK_BYTES = 160  # steps that fill up the last time round a loop may read so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +84,22 @@ class Columns:
         return 2 * self.width * self.column + _SLACK_BYTES
 
 
-def columns_of(node: Node, x: TensorType, weights: TensorType, y: TensorType) -> Columns:
-    """The buffer of a convolution that is not pointwise."""
-    _, stride = node.attributes.stride
-    width = (y.shape[2] - 1) * stride + weights.shape[2]
-    column = weights.shape[1] * x.shape[3]
+def columns_of(
+    node: Node, x: TensorType, weights: TensorType, y: TensorType, *, down: bool
+) -> Columns:
+    """The buffer of a convolution that is not pointwise.
+
+    Args:
+        node: of the graph.
+        x: its input.
+        weights: its weights.
+        y: its output.
+        down: whether neighbours stand below each other: columns are rows then.
+    """
+    across, along = (2, 1) if down else (1, 2)
+    stride = node.attributes.stride[along - 1]
+    width = (y.shape[along] - 1) * stride + weights.shape[along]
+    column = weights.shape[across] * x.shape[3]
     return Columns(width, column, stride * column)
 
 
@@ -182,10 +193,16 @@ def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> V
     if is_pointwise(node, weights) and channels % 4 == 0 and pixels > 1 and channels <= _REACH // 4:
         block = pointwise_block(pixels, channels)
         return Variant("armv7em-pointwise", 2 * block * channels + _SLACK_BYTES)
-    columns = columns_of(node, x, weights, y)
-    if x.shape[0] > 1 or y.shape[2] < 2 or columns.pixel > _REACH // 4:
+    _, height, width, _ = y.shape
+    down = width % 2 and (height + 1) // 2 * width < (width + 1) // 2 * height
+    columns = columns_of(node, x, weights, y, down=bool(down))
+    if x.shape[0] > 1 or max(height, width) < 2 or columns.pixel > _REACH // 2:
         return PORTABLE
-    return Variant("armv7em-columns", columns.size_bytes)
+    if not down:
+        return Variant("armv7em-columns", columns.size_bytes)
+    if width * y.shape[3] > _REACH:
+        return PORTABLE
+    return Variant("armv7em-columns-down", columns.size_bytes)
 
 
 def _winograd(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:

@@ -36,6 +36,8 @@ def columns(layers: Layers, extreme: bool) -> None:
     for image, channels, window, stride, padding in [
         ((9, 10, 1), 8, (10, 4), (2, 2), Padding(4, 5, 1, 1)),
         ((8, 8, 3), 16, (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((30, 1, 8), 8, (7, 1), (1, 1), Padding(3, 3, 0, 0)),
+        ((9, 7, 5), 4, (3, 2), (2, 1), Padding(1, 0, 0, 0)),
         ((7, 7, 3), 6, (3, 3), (1, 1), SAME),
         ((6, 5, 16), 16, (3, 3), (1, 1), SAME),
         ((9, 9, 8), 7, (3, 3), (2, 2), Padding(0, 1, 0, 1)),

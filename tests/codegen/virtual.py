@@ -16,6 +16,7 @@ from budget.graph import Array
 from budget.plan.program import Program
 
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
+CLANG = ("-Wno-unused-command-line-argument",)
 
 
 class VirtualModel:
@@ -30,7 +31,7 @@ class VirtualModel:
         self.program = program
         self.name = options.name
         keep = [f"{options.name}_{suffix}" for suffix in ("init", "invoke")]
-        flags = (options.compiler_flag, *STRICT)
+        flags = (options.compiler_flag, *STRICT, *(CLANG if compiler == "zig" else ()))
         image = build(
             sources, options.target, keep=keep, compiler=find_compiler(compiler), flags=flags
         )

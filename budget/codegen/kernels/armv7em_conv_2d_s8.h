@@ -1,3 +1,4 @@
+#include "armv7em_bytes.h"
 #include "armv7em_columns.h"
 /* Multiplies pairs of pixels by all channels: columns, stream, y, number of pairs. */
 typedef void armv7em_gemm(
@@ -22,54 +23,113 @@ static inline void armv7em_pointwise_s8(
     }
 }
 
-/* One row of the image, or of padding, into its place in each column of the buffer. */
-static inline void armv7em_widen_row_s8(
-    int16_t *columns, const int8_t *row, int32_t in_w, int32_t in_c, int32_t width, int32_t column,
-    int32_t pad_left, int32_t zero_in)
+static inline void armv7em_widen_pixel_s8(int16_t *columns, const int8_t *pixel, int32_t in_c)
 {
-    for (int32_t w = -pad_left; w < width - pad_left; w++, columns += column) {
-        if (row != 0 && w >= 0 && w < in_w) {
-            if (in_c % 4 == 0) {
-                armv7em_widen_s8(columns, row, in_c);
-                row += in_c;
-            } else {
-                for (int32_t c = 0; c < in_c; c++) {
-                    columns[c] = *row++;
-                }
-            }
-        } else {
-            for (int32_t c = 0; c < in_c; c++) {
-                columns[c] = (int16_t)zero_in;
-            }
+    if (in_c % 4 != 0) {
+        for (int32_t c = 0; c < in_c; c++) {
+            columns[c] = pixel[c];
+        }
+        return;
+    }
+#if ARMV7EM_ASSEMBLY
+    if (in_c <= 32) { /* a call would cost more */
+        uint32_t *to = (uint32_t *)(void *)columns;
+        for (int32_t c = 0; c < in_c; c += 4, to += 2) {
+            const uint32_t word = armv7em_four_bytes(pixel + c);
+            to[0] = armv7em_even(word);
+            to[1] = armv7em_odd(word);
+        }
+        return;
+    }
+#endif
+    armv7em_widen_s8(columns, pixel, in_c);
+}
+
+static inline int16_t armv7em_byte(uint32_t word, int32_t place)
+{
+    return (int8_t)(uint8_t)(word >> 8 * place & 0xffu);
+}
+
+/* Four neighbours of three channels: three words instead of twelve bytes. */
+static inline void armv7em_widen_colours_s8(int16_t *columns, const int8_t *pixel, int32_t column)
+{
+    const uint32_t first = armv7em_four_bytes(pixel);
+    const uint32_t second = armv7em_four_bytes(pixel + 4);
+    const uint32_t third = armv7em_four_bytes(pixel + 8);
+    columns[0] = armv7em_byte(first, 0);
+    columns[1] = armv7em_byte(first, 1);
+    columns[2] = armv7em_byte(first, 2);
+    columns += column;
+    columns[0] = armv7em_byte(first, 3);
+    columns[1] = armv7em_byte(second, 0);
+    columns[2] = armv7em_byte(second, 1);
+    columns += column;
+    columns[0] = armv7em_byte(second, 2);
+    columns[1] = armv7em_byte(second, 3);
+    columns[2] = armv7em_byte(third, 0);
+    columns += column;
+    columns[0] = armv7em_byte(third, 1);
+    columns[1] = armv7em_byte(third, 2);
+    columns[2] = armv7em_byte(third, 3);
+}
+
+/* One line of the image, or of padding, into its place in each column of the buffer. */
+static inline void armv7em_widen_line_s8(
+    int16_t *columns, const int8_t *line, int32_t pixels, int32_t step, int32_t in_c,
+    int32_t width, int32_t column, int32_t pad, int32_t zero_in)
+{
+    const int32_t seen = pad + pixels < width ? pixels : width - pad;
+    const int32_t end = line != 0 ? seen : 0;
+    int32_t i = -pad;
+    for (; i < 0; i++, columns += column) {
+        for (int32_t c = 0; c < in_c; c++) {
+            columns[c] = (int16_t)zero_in;
+        }
+    }
+    if (in_c == 3 && step == 3) {
+        for (; i + 4 <= end; i += 4, columns += 4 * column, line += 12) {
+            armv7em_widen_colours_s8(columns, line, column);
+        }
+    }
+    for (; i < end; i++, columns += column, line += step) {
+        armv7em_widen_pixel_s8(columns, line, in_c);
+    }
+    for (; i < width - pad; i++, columns += column) {
+        for (int32_t c = 0; c < in_c; c++) {
+            columns[c] = (int16_t)zero_in;
         }
     }
 }
 
-/* Convolution: x [in_h][in_w][in_c], y [out_h][out_w][out_c]. The buffer holds the rows that one
- * row of outputs sees, [width][k_h][in_c], so that what a pixel sees is one run of numbers. */
+/* Convolution of an image of `lines` lines of `pixels` pixels: rows, or columns from top to bottom;
+ * the distances of lines and of pixels tell which. The buffer holds the lines that one line of
+ * outputs sees, [width][k_lines][in_c], so that what a pixel sees is one run of numbers. */
 static inline void armv7em_conv_2d_s8(
     const int8_t *x, int8_t *y, const int32_t *stream, int16_t *columns, armv7em_gemm *gemm,
-    int32_t in_h, int32_t in_w, int32_t in_c, int32_t out_h, int32_t out_w, int32_t out_c,
-    int32_t k_h, int32_t stride_h, int32_t stride_w, int32_t pad_top, int32_t pad_left,
+    int32_t lines, int32_t pixels, int32_t x_line, int32_t x_pixel, int32_t in_c,
+    int32_t out_lines, int32_t out_pixels, int32_t y_line, int32_t y_pixel, int32_t k_lines,
+    int32_t line_stride, int32_t pixel_stride, int32_t line_pad, int32_t pixel_pad,
     int32_t width, int32_t zero_in)
 {
-    const int32_t column = k_h * in_c;
-    const int32_t kept = k_h > stride_h ? k_h - stride_h : 0;
-    for (int32_t row = 0; row < out_h; row++) {
-        if (row > 0 && kept > 0) {
-            const int32_t first = stride_h * in_c;
+    const int32_t column = k_lines * in_c;
+    /* where few lines stay it is faster to widen them again than to move all */
+    const int32_t kept = k_lines >= 2 * line_stride ? k_lines - line_stride : 0;
+    for (int32_t i = 0; i < out_lines; i++, y += y_line) {
+        if (i > 0 && kept > 0) {
+            const int32_t first = line_stride * in_c;
             armv7em_slide(columns, columns + first, (width * column - first) * 2);
         }
-        for (int32_t tap = row > 0 ? kept : 0; tap < k_h; tap++) {
-            const int32_t h = row * stride_h - pad_top + tap;
-            const int8_t *image = h >= 0 && h < in_h ? x + h * in_w * in_c : 0;
-            armv7em_widen_row_s8(
-                columns + tap * in_c, image, in_w, in_c, width, column, pad_left, zero_in);
+        for (int32_t tap = i > 0 ? kept : 0; tap < k_lines; tap++) {
+            const int32_t at = i * line_stride - line_pad + tap;
+            const int8_t *line = at >= 0 && at < lines ? x + at * x_line : 0;
+            armv7em_widen_line_s8(
+                columns + tap * in_c, line, pixels, x_pixel, in_c, width, column, pixel_pad,
+                zero_in);
         }
-        gemm(columns, stream, y, out_w / 2);
-        if (out_w % 2 != 0) { /* the last pixel, with the one before it again */
-            gemm(columns + (out_w - 2) * stride_w * column, stream, y + (out_w - 2) * out_c, 1);
+        gemm(columns, stream, y, out_pixels / 2);
+        if (out_pixels % 2 != 0) { /* the last pixel, with the one before it again */
+            const int32_t last = out_pixels - 2;
+            gemm(columns + last * pixel_stride * column, stream, y + last * y_pixel, 1);
         }
-        y += out_w * out_c;
     }
 }

@@ -1,15 +1,15 @@
 #include "armv7em_requantize.h"
 /* Pairs of neighbouring pixels times all channels. The pixels are runs of 2 * steps 16-bit numbers,
- * `pixel` apart; y is [2 * pairs][out_c]. The stream holds for every four channels A B C D the bias
+ * `pixel` apart, their outputs y_pixel. The stream holds for every four channels A B C D the bias
  * of A and of C, for each step the words A + 256 B and C + 256 D of two weights each, and for A, B
  * and for C, D: twice the multiplier and the power of the first, then bias, multiplier and power of
  * the second. Where out_c is no multiple of four, channels overlap and each four begins with the
  * number of its first channel. */
 static inline void armv7em_gemm_s8(
     const int16_t *columns, const int32_t *stream, int8_t *y, int32_t pairs, int32_t steps,
-    int32_t pixel, int32_t out_c, int32_t zero_out, int32_t low, int32_t high, int32_t once)
+    int32_t pixel, int32_t out_c, int32_t y_pixel, int32_t zero_out, int32_t low, int32_t high, int32_t once)
 {
-    for (int32_t i = 0; i < 2 * pairs; i++, columns += pixel, y += out_c) {
+    for (int32_t i = 0; i < 2 * pairs; i++, columns += pixel, y += y_pixel) {
         const int32_t *word = stream;
         for (int32_t four = 0; four < (out_c + 3) / 4; four++) {
             int8_t *to = y + (out_c % 4 != 0 ? *word++ : 4 * four);

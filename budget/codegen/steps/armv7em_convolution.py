@@ -21,7 +21,7 @@ def write_pointwise(context: StepContext) -> StepCode:
     x, y = context.type(0), context.output_type()
     depth, channels = x.shape[3], y.shape[3]
     pixels = y.element_count // channels
-    gemm = Gemm(depth, depth, channels, ending_of(context))
+    gemm = Gemm(depth, depth, channels, channels, ending_of(context), _is_long(context))
     weights = context.constant(1).reshape(channels, depth).astype(np.int64)
     block = pointwise_block(pixels, depth)
     return _code(context, gemm, weights, "armv7em_pointwise_s8", [pixels, depth, channels, block])
@@ -29,19 +29,44 @@ def write_pointwise(context: StepContext) -> StepCode:
 
 def write_columns(context: StepContext) -> StepCode:
     """Windows of any size and stride, over a buffer of the rows that they see."""
+    return _write_lines(context, down=False)
+
+
+def write_columns_down(context: StepContext) -> StepCode:
+    """The same from top to bottom, where that leaves fewer pixels without a neighbour."""
+    return _write_lines(context, down=True)
+
+
+def _write_lines(context: StepContext, *, down: bool) -> StepCode:
     x, w, y = context.type(0), context.type(1), context.output_type()
     _, in_h, in_w, in_c = x.shape
     _, out_h, out_w, out_c = y.shape
-    columns = columns_of(context.step.node, x, w, y)
-    gemm = Gemm(w.shape[1] * w.shape[2] * in_c, columns.pixel, out_c, ending_of(context))
-    # what a pixel sees lies column after column: [k_w][k_h][in_c]
-    weights = context.constant(1).astype(np.int64).transpose(0, 2, 1, 3).reshape(out_c, -1)
-    attributes = context.attributes
-    padding = attributes.padding
+    columns = columns_of(context.step.node, x, w, y, down=down)
+    attributes, padding = context.attributes, context.attributes.padding
+    # (lines, pixels) of everything that has rows and columns
+    image, out = (in_h, in_w), (out_h, out_w)
+    x_steps, y_steps = (in_w * in_c, in_c), (out_w * out_c, out_c)
+    stride, pads = attributes.stride, (padding.top, padding.left)
+    k_lines = w.shape[1]
+    weights = context.constant(1).astype(np.int64)
+    if down:
+        image, out, x_steps, y_steps = image[::-1], out[::-1], x_steps[::-1], y_steps[::-1]
+        stride, pads = stride[::-1], pads[::-1]
+        k_lines = w.shape[2]
+        weights = weights.transpose(0, 2, 1, 3)
+    # what a pixel sees lies column after column: [k_pixels][k_lines][in_c]
+    weights = weights.transpose(0, 2, 1, 3).reshape(out_c, -1)
+    gemm = Gemm(
+        weights.shape[1], columns.pixel, out_c, y_steps[1], ending_of(context), _is_long(context)
+    )
     _, zero_in = per_tensor(x)
-    numbers = [in_h, in_w, in_c, out_h, out_w, out_c, w.shape[1], *attributes.stride]
-    numbers += [padding.top, padding.left, columns.width, zero_in]
+    numbers = [*image, *x_steps, in_c, *out, *y_steps, k_lines, *stride, *pads]
+    numbers += [columns.width, zero_in]
     return _code(context, gemm, weights, "armv7em_conv_2d_s8", numbers)
+
+
+def _is_long(context: StepContext) -> bool:
+    return context.options.optimise == "time"
 
 
 def ending_of(context: StepContext, *, once: bool = False) -> Ending:

@@ -452,7 +452,8 @@ def _take_apart(image: Image) -> str:
         lines += _pointer_sum(register, before, image.plane_bytes)
     lines.append("1:")
     if is_loop:
-        lines += _pointer_sum("r8", "r1", 2 * pairs * image.channels) + ["str r8, [sp, #4]"]
+        lines += _pointer_sum("r8", "r1", 2 * pairs * image.channels)
+        lines.append("str r8, [sp, #4]")
     set_zero = [f"movw {{}}, #{zero & 0xFFFF}", f"movt {{}}, #{zero >> 16}"]
     if is_late:
         lines += [text.format("r6") for text in set_zero] + ["mov r7, r6"]

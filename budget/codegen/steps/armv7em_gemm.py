@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 
 from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_plain_c
 
-UNROLLED_STEPS = 20  # of 50 bytes of code: what fits an instruction cache of 1 KB
+# Steps of 50 bytes of code in the inner loop: with the 350 bytes that scale and store the sums a
+# few stay within an instruction cache of 1 KB; most are fastest where memory never waits.
+_STEPS_PER_MOVE = 15
+_UNROLLED_STEPS = {False: 12, True: 36}
 
 _PARAMETERS = ("const int16_t *columns", "const int32_t *stream", "int8_t *y", "int32_t pairs")
 
@@ -28,21 +31,26 @@ class Gemm:
         depth: taps of one output.
         pixel: distance of neighbouring pixels, in 16-bit numbers.
         channels: of the output, at least 4.
+        y_pixel: distance of the outputs of neighbouring pixels.
         ending: of each sum.
+        is_long: spend code for speed.
     """
 
     depth: int
     pixel: int
     channels: int
+    y_pixel: int
     ending: Ending
+    is_long: bool = False
 
     @property
     def loops(self) -> tuple[int, int]:
         """Times round the inner loop, and steps of two taps in it."""
         steps = -(-self.depth // 2)
-        if steps <= UNROLLED_STEPS:
+        most = _UNROLLED_STEPS[self.is_long]
+        if steps <= most:
             return 1, steps
-        times = -(-steps // UNROLLED_STEPS)
+        times = -(-steps // most)
         exact = [n for n in range(times, 2 * times + 1) if steps % n == 0]
         times = exact[0] if exact else times
         return times, -(-steps // times)
@@ -54,14 +62,9 @@ class Gemm:
         return times * steps
 
     @property
-    def slack_bytes(self) -> int:
-        """What may be read behind the last pixel, to be multiplied by nothing."""
-        return max(0, 2 * (2 * self.steps - self.pixel)) + 4
-
-    @property
     def name(self) -> str:
         """Name of the C function."""
-        return f"gemm_{self.depth}x{self.channels}_{self.pixel}_{self.ending.name}"
+        return f"gemm{'_long' if self.is_long else ''}_{self.depth}x{self.channels}_{self.pixel}_{self.y_pixel}_{self.ending.name}"
 
 
 def stream(
@@ -116,7 +119,9 @@ def pack(even: NDArray[np.int64], odd: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def function(gemm: Gemm) -> str:
     """The C function, in assembly and in plain C."""
-    arguments = f"{gemm.steps}, {gemm.pixel}, {gemm.channels}, {gemm.ending.arguments}"
+    arguments = (
+        f"{gemm.steps}, {gemm.pixel}, {gemm.channels}, {gemm.y_pixel}, {gemm.ending.arguments}"
+    )
     plain = (
         f"static void {gemm.name}(\n    {', '.join(_PARAMETERS)})\n{{\n"
         f"    armv7em_gemm_s8(\n        columns, stream, y, pairs, {arguments}, "
@@ -157,9 +162,9 @@ def _assembly(gemm: Gemm) -> list[str]:
         f"ldr r1, [sp, #{_STREAM}]",
         f"ldr r3, [sp, #{_PAIRS}]",
         f"ldr r2, [sp, #{_Y}]",
-        f"add r0, r0, #{4 * gemm.pixel}",
+        *_add("r0", 4 * gemm.pixel),
         f"str r0, [sp, #{_COLUMNS}]",
-        f"add r2, r2, #{(2 if gemm.channels % 4 else 1) * gemm.channels}",
+        *_add("r2", 2 * gemm.y_pixel - (0 if gemm.channels % 4 else gemm.channels)),
         f"str r2, [sp, #{_Y}]",
         "subs r3, #1",
         f"str r3, [sp, #{_PAIRS}]",
@@ -167,6 +172,13 @@ def _assembly(gemm: Gemm) -> list[str]:
         "add sp, #28",
         "pop {r4-r11, pc}",
     ]
+
+
+def _add(register: str, amount: int) -> list[str]:
+    """Adds a constant to a pointer; r4 is used if it is large."""
+    if amount <= 4095:
+        return [f"add {register}, {register}, #{amount}"]
+    return [f"movw r4, #{amount}", f"add {register}, r4"]
 
 
 def _products(gemm: Gemm) -> list[str]:
@@ -191,11 +203,14 @@ def _products(gemm: Gemm) -> list[str]:
 def _step(gemm: Gemm, step: int, *, last: bool, first: bool) -> list[str]:
     """Two taps: sixteen products in fifteen cycles."""
     at, back = 4 + 4 * step, "!" if last else ""
+    # the stream's pointer moves now and then: offsets below 128 make short instructions
+    word = 4 + 8 * (step % _STEPS_PER_MOVE)
+    move = "!" if last or step % _STEPS_PER_MOVE == _STEPS_PER_MOVE - 1 else ""
     lines = [
         f"ldr r3, [r0, #{at + 2 * gemm.pixel}]",
         f"ldr r2, [r0, #{at}]{back}",
-        f"ldr r4, [r1, #{4 + 8 * step}]",
-        f"ldr r5, [r1, #{8 + 8 * step}]{back}",
+        f"ldr r4, [r1, #{word}]",
+        f"ldr r5, [r1, #{word + 4}]{move}",
     ]
     for word, sums, bias in (
         ("r4", ("r6", "r8", "r7", "r9"), "r9"),
@@ -226,12 +241,12 @@ def _finish(gemm: Gemm) -> list[str]:
         lines.append(f"mov r0, #{ending.zero_out}")
         lines += ending.shift(even, "r2", "r0") + ending.shift(odd, "r5", "r0")
         lines += ending.clamp((*even, *odd))
-    n = gemm.channels
+    n, next_pixel = gemm.channels, gemm.y_pixel
     lines += [f"ldr r2, [sp, #{_Y}]", f"ldr r3, [sp, #{_STREAM_END}]"]
     if n % 4:
         lines += ["ldr r4, [sp, #24]", "add r2, r4"]
     for offset, register in enumerate(("r9", "r8", "lr", "r12")):
-        lines.append(f"strb {register}, [r2, #{n + offset}]")
+        lines.append(f"strb {register}, [r2, #{next_pixel + offset}]")
     for offset, register in enumerate(("r6", "r11", "r10"), 1):
         lines.append(f"strb {register}, [r2, #{offset}]")
     if n % 4:
