@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/scenarios.md")
+PAGES = ("README.md", "docs/over_time.md", "docs/scenarios.md")
 BLOCK = re.compile(r"```console([a-z ]*)\n(.*?)```", re.DOTALL)
 
 

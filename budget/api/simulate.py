@@ -15,8 +15,8 @@ from budget.errors import UsageError
 from budget.graph import Graph
 from budget.records import record
 from budget.scenario.cycle import Cycle
-from budget.scenario.deployment import Supply, Thresholds, live
-from budget.scenario.outcome import Outcome
+from budget.scenario.deployment import Supply, Thresholds, live, load_w
+from budget.scenario.outcome import Outcome, run_out_s
 from budget.scenario.profiles_of_day import day_trace
 from budget.scenario.schema import Scenario, Source
 from budget.scenario.simulation import DAY_S
@@ -73,6 +73,14 @@ class SimulationResult:
         return self.outcomes[0]
 
     @property
+    def lasts_s(self) -> float | None:
+        """How long a full storage carries the device; None where a source charges it. [s]"""
+        if self.question.source is not None or self.question.rate_hz is None:
+            return None
+        cycle = self.estimate.cycle(self.question)
+        return run_out_s(self.first.store, load_w(cycle, self.question.rate_hz))
+
+    @property
     def exit_code(self) -> int:
         """0 if no inference is missed, 6 if only in some weathers, else 1."""
         whole = sum(float(np.sum(outcome.missed)) == 0 for outcome in self.outcomes)
@@ -119,6 +127,7 @@ class SimulationResult:
             "days": self.life.days,
             "seeds": self.life.seeds,
             "harvested_j": self.supply.harvested_j,
+            "storage_lasts_s": None if self.lasts_s is None else _finite(self.lasts_s),
             "simulation": self.first.to_json(),
             "percentiles": {
                 name: dict(zip(map(str, PERCENTILES), (_finite(v) for v in values), strict=True))

@@ -87,11 +87,13 @@ def _results(result: SimulationResult) -> Table:
         ("longest gap", "longest_gap_s", "s"),
         ("deepest discharge", "deepest_discharge_ratio", "ratio"),
         ("capacity left", "capacity_left_ratio", "ratio"),
-        ("battery life", "battery_life_s", "s"),
+        ("worn to 80 % in", "battery_life_s", "s"),
     ):
         if all(not math.isfinite(value) for value in found[name]):
             continue
         table.add_row(label, *(_shown(value, unit) for value in found[name]))
+    if result.lasts_s is not None:
+        table.add_row("storage lasts", _shown(result.lasts_s, "s"))
     return table
 
 

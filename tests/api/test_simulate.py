@@ -53,6 +53,8 @@ def test_a_battery_alone_lasts_as_long_as_its_charge() -> None:
     rate = result.first.store.loss_per_s
     life = np.log1p(rate * result.first.store.full_j / load) / rate
     assert result.first.done.sum() == pytest.approx(life, rel=1e-9)
+    assert result.lasts_s == pytest.approx(life, rel=1e-9)
+    assert result.to_json()["storage_lasts_s"] == result.lasts_s
     assert result.exit_code == 1
 
 
