@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from budget.cli.threads import single_thread
+
+# before anything imports numpy
+single_thread()
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -127,10 +127,12 @@ def calibrate(
     mine = [_sample(r, where, based_on, model, clock_hz) for r in export.readings]
     result = fit(mine, based_on.plan_id)
     power_w, profile_power = _power(export, where, clock_hz, voltage_v)
-    _write(path, _runtime_toml(path.stem, based_on, where, result))
+    files = {path: _runtime_toml(path.stem, based_on, where, result)}
     device_path = Path(device_output) if device_output else None
     if device_path is not None:
-        _write(device_path, _device_toml(device_path.stem, where, export, power_w, clock_hz))
+        files[device_path] = _device_toml(device_path.stem, where, export, power_w, clock_hz)
+    for file, text in files.items():
+        _write(file, text)
     return Calibration(
         path, based_on, where, export.format, result, power_w, profile_power, device_path
     )

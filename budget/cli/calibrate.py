@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from budget.cli import options
+from budget.cli.threads import single_thread
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +45,7 @@ def calibrate(
     json: options.JsonOption = False,
 ) -> None:
     """Fit a runtime's prices to your own measurements, and show the errors before and after."""
+    single_thread()
     from budget.api.calibrate import calibrate as run
     from budget.report.calibrate import report_calibration
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from budget.cli import options
+from budget.cli.threads import single_thread
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +28,7 @@ def scoreboard(
     Latency and energy come from cross-validation: a model, or a board, is left out of the fit that
     predicts it. Exit status: 0.
     """
+    single_thread()
     from budget.api.scoreboard import scoreboard as run
     from budget.errors import UsageError
 

@@ -121,7 +121,7 @@ class LatencyModel:
 
     def _solve(self, theta: Matrix) -> None:
         target = np.log([s.cycles for s in self.samples])
-        same = [_same(key, key) for key in self._keys]
+        price, speed = self._variances([_same(key, key) for key in self._keys])
         noise = np.full(len(target), self.spread.residual**2)
         weights = np.zeros(len(target))
         share = np.zeros_like(self._work)
@@ -134,9 +134,8 @@ class LatencyModel:
             aim = wrong + (share * (theta - _START)).sum(axis=1)
             noise = self.spread.residual**2 * (_TAIL + wrong**2 / self.spread.residual**2)
             noise /= _TAIL + 1
-            kernel = self._kernel(share, share, same)
+            kernel = _covariance(share, share, price, speed)
             weights = np.linalg.solve(kernel + np.diag(noise), aim)
-            price, speed = self._variances(same)
             pooled = (share * weights[:, None]).sum(axis=0) * _START_VARIANCE
             own = price @ (share * weights[:, None]) + (speed @ weights)[:, None]
             new = _START + pooled + own
@@ -145,12 +144,11 @@ class LatencyModel:
             if np.abs(step).max() < _TOLERANCE:
                 break
         self._weights, self._share = weights, share
-        self._inverse = np.linalg.inv(self._kernel(share, share, same) + np.diag(noise))
+        self._inverse = np.linalg.inv(_covariance(share, share, price, speed) + np.diag(noise))
 
     def _kernel(self, left: Matrix, right: Matrix, same: Sequence[Matrix]) -> Matrix:
         """Covariance of log cycles between rows of the given shares."""
-        price, speed = self._variances(same)
-        return np.asarray((left * _START_VARIANCE) @ right.T + (left @ right.T) * price + speed)
+        return _covariance(left, right, *self._variances(same))
 
     def _price_kernel(self, share: Matrix, same: Sequence[Matrix]) -> Matrix:
         """Covariance of θ_f of the left rows with log cycles of the right: [row, price, row]."""
@@ -202,6 +200,10 @@ class LatencyModel:
         aim = target - np.log(parts.sum(axis=1)) + (self._share * (theta - _START)).sum(axis=1)
         _, logarithm = np.linalg.slogdet(self._inverse)
         return float(-0.5 * aim @ self._inverse @ aim + 0.5 * logarithm)
+
+
+def _covariance(left: Matrix, right: Matrix, price: Matrix, speed: Matrix) -> Matrix:
+    return np.asarray((left * _START_VARIANCE) @ right.T + (left @ right.T) * price + speed)
 
 
 def _keys(rows: Sequence[tuple[str, str, str]]) -> tuple[NDArray[np.str_], ...]:
