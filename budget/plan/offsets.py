@@ -24,7 +24,9 @@ EXACT_NODES = 5_000_000
 SEARCHED_SPANS = 300
 """Above so many spans branch and bound is not tried."""
 SEARCH_WORK = 1_000_000
-"""Elementary steps that each search may take beyond that: about a second."""
+"""Elementary steps that each search may take beyond that: about a tenth of a second."""
+PATIENCE = 5
+"""How many times as long spans few enough to be searched are worth where the bound is not met."""
 
 
 def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> list[int]:
@@ -50,11 +52,14 @@ def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> l
             return best.offsets
     small = len(spans) <= EXACT_SPANS
     if len(spans) <= SEARCHED_SPANS and not overlays:
-        limit = EXACT_NODES if small else SEARCH_WORK // (8 * len(spans))
+        limit = EXACT_NODES if small else PATIENCE * SEARCH_WORK // (8 * len(spans))
         found = search_offsets(spans, bound, best.arena_bytes, limit)
         if best.offer(found) or small:
             return best.offsets
-    rounds = SEARCH_WORK // (len(spans) + pairs)
+    # with overlays the bound is rarely tight, and patience would be spent for nothing
+    patient = len(spans) <= SEARCHED_SPANS and not overlays
+    work = PATIENCE * SEARCH_WORK if patient else SEARCH_WORK
+    rounds = work // (len(spans) + pairs)
     climb_offsets(spans, neighbours, best.offer, rounds, overlays)
     return best.offsets
 
