@@ -80,7 +80,10 @@ def _is_branch(line: str) -> bool:
 
 
 def _distance(lines: Sequence[str], sizes: Sequence[int], index: int) -> int:
-    """Bytes from a branch to its label, negative backwards; ``1b`` is the nearest before it, ``1f`` behind."""
+    """Bytes from a branch to its label, negative backwards.
+
+    ``1b`` is the nearest label 1 before the branch, ``1f`` the nearest behind it.
+    """
     label = lines[index].rpartition(" ")[2]
     wanted = label[:-1] + ":" if label[:-1].isdigit() else label + ":"
     if label.endswith("f") and label[:-1].isdigit():
