@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def scoreboard(
     by: Annotated[
         str | None,
-        typer.Option(help="runtime, core, board or network; runtime and core if not given."),
+        typer.Option(help="runtime, core, board or network, with every comparison."),
     ] = None,
     rows: Annotated[bool, typer.Option("--rows", help="List every measurement.")] = False,
     json: options.JsonOption = False,

@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from budget.api.scoreboard import RULES, TARGETS, Score, Scoreboard
+from budget.api.scoreboard import PER_MODEL, RULES, TARGETS, Score, Scoreboard
 from budget.report.console import out_console, print_json
 
 
@@ -28,27 +28,39 @@ def render(board: Scoreboard, *, by: str | None = None) -> Group:
 
     Args:
         board: what was scored.
-        by: ``runtime``, ``core``, ``board`` or ``network``; runtime and core if not given.
+        by: ``runtime``, ``core``, ``board`` or ``network``, with every comparison; if not given,
+            the latencies of new models by runtime, board and network.
     """
-    kinds = (by,) if by else ("runtime", "core")
     tables = [_table(board, "all", "predicted against measured, from cross-validation")]
-    tables += [_table(board, kind, f"by {kind}") for kind in kinds]
+    if by:
+        tables.append(_table(board, by, f"by {by}"))
+    else:
+        tables += [
+            _table(board, kind, f"{PER_MODEL}, by {kind}", PER_MODEL)
+            for kind in ("runtime", "board", "network")
+        ]
     left = "; ".join(f"{count} {why}" for why, count in board.unused.items())
-    note = f"[dim]{board.published_count} rows in the data; not scored: {escape(left)}[/]"
+    note = (
+        "[dim]inside: measurements in their 90 % interval. "
+        f"{board.published_count} rows in the data; not scored: {escape(left)}[/]"
+    )
     return Group(*tables, note)
 
 
-def _table(board: Scoreboard, by: str, title: str) -> Table:
+def _table(board: Scoreboard, by: str, title: str, only: str | None = None) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("comparison")
+    if only is None:
+        table.add_column("comparison")
     if by != "all":
         table.add_column(by)
     table.add_column("rows", justify="right")
-    table.add_column("median error", justify="right")
-    table.add_column("worst error", justify="right")
-    table.add_column("in 90 % interval", justify="right")
+    table.add_column("median", justify="right")
+    table.add_column("worst", justify="right")
+    table.add_column("inside", justify="right")
     for score in board.scores:
-        if score.by != by or (by != "all" and score.what in RULES):
+        if score.by != by or only not in {None, score.what}:
+            continue
+        if by != "all" and score.what in RULES:
             continue
         group = [] if by == "all" else [escape(score.name)]
         worst = _percent(score.worst_ratio)
@@ -59,7 +71,8 @@ def _table(board: Scoreboard, by: str, title: str) -> Table:
                 _against(median, goal, score.median_ratio),
                 _against(worst, limit, score.worst_ratio),
             )
-        table.add_row(score.what, *group, str(score.count), median, worst, _coverage(score))
+        first = [] if only else [score.what]
+        table.add_row(*first, *group, str(score.count), median, worst, _coverage(score))
     return table
 
 
@@ -68,7 +81,7 @@ def _against(text: str, goal: float | None, value: float) -> str:
     if goal is None:
         return text
     style = "green" if value <= goal else "yellow"
-    return f"[{style}]{text}[/] (goal {goal:.0%})"
+    return f"[{style}]{text}[/] (≤ {goal:.0%})"
 
 
 def _coverage(score: Score) -> str:

@@ -30,7 +30,7 @@ def fresh_console(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_scoreboard_prints_goals_groups_and_rows(capsys: pytest.CaptureFixture[str]) -> None:
     scoreboard_command(by="board", rows=True)
     text = printed(capsys)
-    for part in ("goal 10%", "NUCLEO-L4R5ZI", "2 MFLOP/s", "20 pJ/MAC", "every row", "not scored"):
+    for part in ("(≤ 10%)", "NUCLEO-L4R5ZI", "2 MFLOP/s", "20 pJ/MAC", "every row", "not scored"):
         assert part in text
     scoreboard_command(json=True)
     document = json.loads(capsys.readouterr().out)
