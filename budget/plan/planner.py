@@ -18,7 +18,7 @@ from budget.plan.precision import Precision, as_precision, deployed_types, multi
 from budget.plan.program import Buffer, Location, Program, Role, Step
 from budget.plan.spans import Overlays, Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
-from budget.plan.variants import PORTABLE, choose_variant
+from budget.plan.variants import PORTABLE, Variant, choose_variant
 
 ALIGNMENT_BYTES = 4
 WIDE_ALIGNMENT_BYTES = 8
@@ -90,7 +90,7 @@ def plan(
     return check_plan(
         Program(
             graph,
-            _steps(graph, model, layout, types, [variant.name for variant in variants]),
+            _steps(graph, model, layout, types, variants),
             layout.buffers,
             layout.locations,
             layout.arena_bytes + persistent,
@@ -235,7 +235,7 @@ def _steps(
     model: MemoryModel,
     layout: _Layout,
     types: Mapping[str, TensorType],
-    variants: Sequence[str],
+    variants: Sequence[Variant],
 ) -> tuple[Step, ...]:
     steps = []
     counted: set[str] = set()
@@ -249,15 +249,16 @@ def _steps(
             if graph.tensors[name].is_constant and name not in counted:
                 counted.add(name)
                 weight_bytes += types[name].size_bytes
+        packed = variants[index].table_bytes
         steps.append(
             Step(
                 step,
                 node,
                 "" if model.views[index] else node.op,
-                "" if model.views[index] else variants[index],
+                "" if model.views[index] else variants[index].name,
                 node_cost(node, types),
                 model.scratch_bytes[index],
-                weight_bytes,
+                weight_bytes if packed is None or model.views[index] else packed,
                 layout.overlaid_bytes.get(step, 0),
             )
         )

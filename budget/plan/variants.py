@@ -22,6 +22,9 @@ DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
 _POINTWISE_BYTES = 2048  # of widened pixels: few enough for RAM, enough to amortise a call
 _REACH = 4000  # pixels and rows are addressed with 12-bit offsets
 _PLANES_BYTES = 6144  # of images taken apart; where rows are cut, some are taken apart twice
+# Steps of 50 bytes of code in the inner loop: with the 350 bytes that scale and store the sums a
+# few stay within an instruction cache of 1 KB; most are fastest where memory never waits.
+_UNROLLED_STEPS = {False: 12, True: 36}
 _WINOGRAD_CHANNELS = 160  # rows of transformed pixels are stored with 12-bit offsets
 _SLACK_BYTES = 160  # steps that fill up the last time round a loop may read so far
 
@@ -33,10 +36,12 @@ class Variant:
     Attributes:
         name: as `Step.variant` has it; empty for the kernel that every core has.
         scratch_bytes: RAM while it runs.
+        table_bytes: packed constants in flash instead of the model's own; None: as they are.
     """
 
     name: str = ""
     scratch_bytes: int = 0
+    table_bytes: int | None = None
 
 
 PORTABLE = Variant()
@@ -61,7 +66,34 @@ def choose_variant(
         faster = _winograd(node, graph, types)
         if faster.name:
             return faster
-    return rule(node, graph, types)
+    return rule(node, graph, types, optimise == "time")
+
+
+def gemm_loops(depth: int, *, is_long: bool) -> tuple[int, int]:
+    """Times round the inner loop of a dense convolution, and steps of two taps in it.
+
+    Args:
+        depth: taps of one output.
+        is_long: spend code for speed.
+    """
+    steps, most = -(-depth // 2), _UNROLLED_STEPS[is_long]
+    if steps <= most:
+        return 1, steps
+    times = -(-steps // most)
+    exact = [n for n in range(times, 2 * times + 1) if steps % n == 0]
+    times = exact[0] if exact else times
+    return times, -(-steps // times)
+
+
+def _gemm_bytes(depth: int, channels: int, *, is_long: bool) -> int:
+    """Biases, weights and scales of every four channels."""
+    times, steps = gemm_loops(depth, is_long=is_long)
+    return 4 * -(-channels // 4) * (2 * times * steps + 12 + (channels % 4 != 0))
+
+
+def _row_bytes(depth: int, channels: int) -> int:
+    """The same of every eight channels of a fully connected layer."""
+    return 4 * -(-channels // 8) * (2 * depth + 24 + (channels % 8 != 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +194,9 @@ def planes_of(node: Node, x: TensorType, weights: TensorType, y: TensorType) -> 
     return Planes(words, (block - 1) * stride_h + k_h, block, together)
 
 
-def _depthwise(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+def _depthwise(
+    node: Node, graph: Graph, types: Mapping[str, TensorType], _is_long: bool
+) -> Variant:
     x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     k_h, k_w = weights.shape[1:3]
     channels, stride_w = x.shape[3], node.attributes.stride[1]
@@ -177,12 +211,25 @@ def _depthwise(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Var
         or not _is_plain(node, graph, types)
     ):
         return PORTABLE
-    return Variant("armv7em-planes", planes.size_bytes)
+    is_resident = planes.together == 2
+    words = 4 * -(-channels // 4) * (k_h * row_words_of(k_w, stride_w, is_resident=is_resident) + 3)
+    return Variant("armv7em-planes", planes.size_bytes, 4 * words)
 
 
-def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+def row_words_of(taps: int, stride: int, *, is_resident: bool) -> int:
+    """Words that hold a row of taps: pairs from the first on and, if needed, from the second on."""
+    if is_resident:
+        return 2  # w0 w1, w1 w2
+    return (taps + 1) // 2 + (taps // 2 if stride % 2 else 0)
+
+
+def _convolution(
+    node: Node, graph: Graph, types: Mapping[str, TensorType], is_long: bool
+) -> Variant:
     x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     pixels, channels = y.element_count // y.shape[3], x.shape[3]
+    depth = weights.element_count // weights.shape[0]
+    table_bytes = _gemm_bytes(depth, y.shape[3], is_long=is_long)
     if (
         node.attributes.dilation != (1, 1)
         or weights.shape[3] != channels
@@ -192,17 +239,17 @@ def _convolution(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> V
         return PORTABLE
     if is_pointwise(node, weights) and channels % 4 == 0 and pixels > 1 and channels <= _REACH // 4:
         block = pointwise_block(pixels, channels)
-        return Variant("armv7em-pointwise", 2 * block * channels + _SLACK_BYTES)
+        return Variant("armv7em-pointwise", 2 * block * channels + _SLACK_BYTES, table_bytes)
     _, height, width, _ = y.shape
     down = width % 2 and (height + 1) // 2 * width < (width + 1) // 2 * height
     columns = columns_of(node, x, weights, y, down=bool(down))
     if x.shape[0] > 1 or max(height, width) < 2 or columns.pixel > _REACH // 2:
         return PORTABLE
     if not down:
-        return Variant("armv7em-columns", columns.size_bytes)
+        return Variant("armv7em-columns", columns.size_bytes, table_bytes)
     if width * y.shape[3] > _REACH:
         return PORTABLE
-    return Variant("armv7em-columns-down", columns.size_bytes)
+    return Variant("armv7em-columns-down", columns.size_bytes, table_bytes)
 
 
 def _winograd(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
@@ -232,15 +279,18 @@ def _winograd(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Vari
     if int(sums.max(initial=0)) * 128 >= 1 << 25 or data.min(initial=0) < -127:
         return PORTABLE
     size = 4 * 36 * channels + 4 * 36 * 8 + 6 * (width + 2) * channels
-    return Variant("armv7em-winograd", size + 8)
+    table_bytes = out_channels * (36 * channels // 2 + 3) * 4
+    return Variant("armv7em-winograd", size + 8, table_bytes)
 
 
-def _fully_connected(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+def _fully_connected(
+    node: Node, graph: Graph, types: Mapping[str, TensorType], _is_long: bool
+) -> Variant:
     weights = types[node.inputs[1]]
     out_channels, depth = weights.shape
     if out_channels < 8 or depth % 4 or not fits_packed(node, graph, types):
         return PORTABLE
-    return Variant("armv7em-rows", 2 * depth + _SLACK_BYTES)
+    return Variant("armv7em-rows", 2 * depth + _SLACK_BYTES, _row_bytes(depth, out_channels))
 
 
 def fits_packed(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
@@ -277,7 +327,7 @@ def short_shifts(
     return q, -shift
 
 
-def _add(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+def _add(node: Node, graph: Graph, types: Mapping[str, TensorType], _is_long: bool) -> Variant:
     """The operand with the smaller scale goes through a table, the other one is only shifted."""
     names = node.inputs
     a, b, y = types[names[0]], types[names[1]], types[node.outputs[0]]
@@ -288,7 +338,7 @@ def _add(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
     if a.quant is None or b.quant is None or y.quant is None:
         return PORTABLE
     q, shift = sum_multiplier(a.quant, b.quant, y.quant)
-    return Variant("armv7em-table") if q and shift >= 2 else PORTABLE
+    return Variant("armv7em-table", 0, 4 * 256) if q and shift >= 2 else PORTABLE
 
 
 def sum_multiplier(a: QuantParams, b: QuantParams, y: QuantParams) -> tuple[int, int]:
@@ -298,13 +348,15 @@ def sum_multiplier(a: QuantParams, b: QuantParams, y: QuantParams) -> tuple[int,
     return q, -shift
 
 
-def _average_pool(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> Variant:
+def _average_pool(
+    node: Node, graph: Graph, types: Mapping[str, TensorType], _is_long: bool
+) -> Variant:
     rows, columns = node.attributes.filter
     fits = types[node.inputs[0]].shape[3] >= 4 and rows * columns < 256  # sums of 16 bits
     return Variant("armv7em-sums") if fits else PORTABLE
 
 
-_RULES: dict[str, Callable[[Node, Graph, Mapping[str, TensorType]], Variant]] = {
+_RULES: dict[str, Callable[[Node, Graph, Mapping[str, TensorType], bool], Variant]] = {
     "add": _add,
     "average_pool_2d": _average_pool,
     "conv_2d": _convolution,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from layers import Layers
 from virtual import VirtualModel
 
 from budget.codegen import EmitOptions
-from budget.graph import Array
+from budget.codegen.source import write_steps
+from budget.graph import Array, QuantParams
 from budget.ops import Activation, Padding, Rounding
 from budget.ops.interpreter import run
 from budget.ops.operator import NO_PADDING
@@ -131,6 +134,19 @@ def check(model: HostModel | VirtualModel, program: Program, rounding: Rounding)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("optimise", ["time", "balanced"])
+def test_planned_constants_are_those_written(
+    family: Callable[[Layers, bool], None], optimise: Literal["time", "balanced"]
+) -> None:
+    layers = Layers(5)
+    family(layers, False)
+    program = plan(layers.graph(), target="cortex-m4", optimise=optimise)
+    options = EmitOptions(name="layers", target="cortex-m4", optimise=optimise)
+    for step, code in write_steps(program, options).steps:
+        assert step.weight_bytes == sum(table.size_bytes for table in code.tables)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("extreme", [False, True])
 def test_plain_c(family: Callable[[Layers, bool], None], extreme: bool, tmp_path: Path) -> None:
     program = program_of(family, 7, extreme=extreme)
@@ -151,3 +167,39 @@ def test_assembly(family: Callable[[Layers, bool], None], extreme: bool) -> None
     rounding = Rounding.TFLITE if extreme else Rounding.TFLM
     options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
     check(VirtualModel(program, options), program, rounding)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["cortex-m7", "cortex-m33"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_clang(family: Callable[[Layers, bool], None], target: str) -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("ziglang")
+    layers = Layers(9)
+    family(layers, False)
+    program = plan(layers.graph(), target=target, optimise="time")
+    options = EmitOptions(name="layers", target=target, optimise="time")
+    check(VirtualModel(program, options, "zig"), program, Rounding.TFLITE)
+
+
+@pytest.mark.parametrize(
+    ("weight", "scale"),
+    [(-128, 1.0), (127, 1e4)],
+    ids=["weights of -128", "multipliers above 1/4"],
+)
+def test_what_does_not_fit_runs_the_portable_kernel(weight: int, scale: float) -> None:
+    layers = Layers(1)
+    layers.convolution((4, 4, 8), 8)
+    graph = layers.graph()
+    (name,) = (n for n in graph.tensors if n.startswith("w"))
+    tensor = graph.tensors[name]
+    assert tensor.type.quant is not None and tensor.data is not None
+    quant = QuantParams(
+        tensor.type.quant.scale * np.float32(scale), tensor.type.quant.zero_point, 0
+    )
+    data = tensor.data.copy()
+    data.flat[3] = weight
+    changed = replace(tensor, type=replace(tensor.type, quant=quant), data=data)
+    graph = graph.replace(tensors={**graph.tensors, name: changed})
+    assert not plan(graph, target="cortex-m4").steps[0].variant
+    assert plan(layers.graph(), target="cortex-m4").steps[0].variant

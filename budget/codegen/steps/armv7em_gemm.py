@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_plain_c
+from budget.plan.variants import gemm_loops
 
-# Steps of 50 bytes of code in the inner loop: with the 350 bytes that scale and store the sums a
-# few stay within an instruction cache of 1 KB; most are fastest where memory never waits.
 _STEPS_PER_MOVE = 15
-_UNROLLED_STEPS = {False: 12, True: 36}
 
 _PARAMETERS = ("const int16_t *columns", "const int32_t *stream", "int8_t *y", "int32_t pairs")
 
@@ -46,14 +44,7 @@ class Gemm:
     @property
     def loops(self) -> tuple[int, int]:
         """Times round the inner loop, and steps of two taps in it."""
-        steps = -(-self.depth // 2)
-        most = _UNROLLED_STEPS[self.is_long]
-        if steps <= most:
-            return 1, steps
-        times = -(-steps // most)
-        exact = [n for n in range(times, 2 * times + 1) if steps % n == 0]
-        times = exact[0] if exact else times
-        return times, -(-steps // times)
+        return gemm_loops(self.depth, is_long=self.is_long)
 
     @property
     def steps(self) -> int:
@@ -64,7 +55,9 @@ class Gemm:
     @property
     def name(self) -> str:
         """Name of the C function."""
-        return f"gemm{'_long' if self.is_long else ''}_{self.depth}x{self.channels}_{self.pixel}_{self.y_pixel}_{self.ending.name}"
+        kind = "gemm_long" if self.is_long else "gemm"
+        shape = f"{self.depth}x{self.channels}_{self.pixel}_{self.y_pixel}"
+        return f"{kind}_{shape}_{self.ending.name}"
 
 
 def stream(
@@ -204,13 +197,13 @@ def _step(gemm: Gemm, step: int, *, last: bool, first: bool) -> list[str]:
     """Two taps: sixteen products in fifteen cycles."""
     at, back = 4 + 4 * step, "!" if last else ""
     # the stream's pointer moves now and then: offsets below 128 make short instructions
-    word = 4 + 8 * (step % _STEPS_PER_MOVE)
+    weights = 4 + 8 * (step % _STEPS_PER_MOVE)
     move = "!" if last or step % _STEPS_PER_MOVE == _STEPS_PER_MOVE - 1 else ""
     lines = [
         f"ldr r3, [r0, #{at + 2 * gemm.pixel}]",
         f"ldr r2, [r0, #{at}]{back}",
-        f"ldr r4, [r1, #{word}]",
-        f"ldr r5, [r1, #{word + 4}]{move}",
+        f"ldr r4, [r1, #{weights}]",
+        f"ldr r5, [r1, #{weights + 4}]{move}",
     ]
     for word, sums, bias in (
         ("r4", ("r6", "r8", "r7", "r9"), "r9"),
