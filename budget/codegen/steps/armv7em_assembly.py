@@ -82,7 +82,8 @@ def naked_function(name: str, parameters: Sequence[str], lines: Sequence[str]) -
     block: list[str] = []
     size = 0
     for line in lines:
-        if size + len(line) + 2 > _LONGEST_LITERAL:
+        # an IT and what depends on it stay together
+        if size + len(line) + 2 > _LONGEST_LITERAL and not block[-1].startswith("it "):
             text += _statement(block)
             block, size = [], 0
         block.append(line)
