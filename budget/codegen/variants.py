@@ -10,6 +10,7 @@ VARIANT_WRITERS: dict[tuple[str, str], tuple[str, str]] = {
     ("average_pool_2d", "armv7em-sums"): ("armv7em_elementwise", "write_average_pool"),
     ("depthwise_conv_2d", "armv7em-planes"): ("armv7em_depthwise", "write_planes"),
     ("conv_2d", "armv7em-columns-down"): ("armv7em_convolution", "write_columns_down"),
+    ("conv_2d", "armv7em-rows"): ("armv7em_fully_connected", "write_rows"),
     ("conv_2d", "armv7em-winograd"): ("armv7em_winograd", "write_winograd"),
     ("fully_connected", "armv7em-rows"): ("armv7em_fully_connected", "write_rows"),
 }

@@ -23,6 +23,7 @@ LOOKAHEAD: dict[tuple[str, str], int] = {
     # these widen all that they read before they write the first output that depends on it
     ("conv_2d", "armv7em-pointwise"): 0,
     ("conv_2d", "armv7em-columns"): 0,
+    ("conv_2d", "armv7em-rows"): 0,
     ("fully_connected", "armv7em-rows"): 0,
 }
 

@@ -229,6 +229,16 @@ def _convolution(
     x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     pixels, channels = y.element_count // y.shape[3], x.shape[3]
     depth = weights.element_count // weights.shape[0]
+    padding = node.attributes.padding
+    pads = (padding.top, padding.bottom, padding.left, padding.right)
+    if (
+        pixels == x.shape[0]
+        and weights.shape[1:] == x.shape[1:]
+        and not any(pads)
+        and y.shape[3] >= 8
+        and depth % 4 == 0
+    ):  # the window is the image: a fully connected layer
+        return Variant("armv7em-rows", 2 * depth + _SLACK_BYTES, _row_bytes(depth, y.shape[3]))
     table_bytes = _gemm_bytes(depth, y.shape[3], is_long=is_long)
     if (
         node.attributes.dilation != (1, 1)

@@ -14,6 +14,7 @@ from host import HostModel, random_inputs
 from layers import Layers
 from virtual import VirtualModel
 
+from budget.api.models import lower
 from budget.codegen import EmitOptions
 from budget.codegen.source import write_steps
 from budget.graph import Array, QuantParams
@@ -22,6 +23,7 @@ from budget.ops.interpreter import run
 from budget.ops.operator import NO_PADDING
 from budget.plan import plan
 from budget.plan.program import Program
+from budget.readers import load
 
 SAME = Padding(1, 1, 1, 1)
 
@@ -33,6 +35,8 @@ def pointwise(layers: Layers, extreme: bool) -> None:
     ]:  # fmt: skip
         layers.convolution(image, channels, extreme=extreme)
     layers.convolution((3, 5, 8), 8, batch=3, extreme=extreme)
+    layers.convolution((1, 1, 64), 10, batch=2, extreme=extreme)
+    layers.convolution((3, 2, 12), 8, (3, 2), extreme=extreme)
 
 
 def columns(layers: Layers, extreme: bool) -> None:
@@ -167,6 +171,20 @@ def test_assembly(family: Callable[[Layers, bool], None], extreme: bool) -> None
     rounding = Rounding.TFLITE if extreme else Rounding.TFLM
     options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
     check(VirtualModel(program, options), program, rounding)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("optimise", ["time", "balanced", "size"])
+@pytest.mark.parametrize("name", ["kws", "vww", "ic", "ad"])
+def test_real_models(
+    models: Path, name: str, optimise: Literal["time", "balanced", "size"]
+) -> None:
+    pytest.importorskip("unicorn")
+    graph = lower(load(str(models / f"{name}_int8.tflite")))
+    program = plan(graph, target="cortex-m4", optimise=optimise, remove_constant_channels=True)
+    options = EmitOptions(name=name, target="cortex-m4", optimise=optimise)
+    check(VirtualModel(program, options), program, Rounding.TFLITE)
 
 
 @pytest.mark.slow

@@ -53,12 +53,13 @@ class Dot:
 
 
 def write_rows(context: StepContext) -> StepCode:
-    """Each row of the input times all channels."""
+    """Each row of the input, or whole image, times all channels."""
     x, w = context.type(0), context.type(1)
-    channels, depth = w.shape
-    once = context.options.rounding is Rounding.TFLITE
+    channels, depth = w.shape[0], w.element_count // w.shape[0]
+    is_host = context.options.rounding is Rounding.TFLITE
+    once = is_host and context.step.node.op == "fully_connected"
     dot = Dot(depth, channels, ending_of(context, once=once))
-    weights = context.constant(1).astype(np.int64)
+    weights = context.constant(1).astype(np.int64).reshape(channels, depth)
     words = stream(
         widened_order(weights, 4), folded_bias(context, weights), *scales_of(context, channels)
     )
