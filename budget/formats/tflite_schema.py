@@ -7,8 +7,9 @@ only and parses a table's line when that table is first met: most models use a h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
+
+from budget.records import record
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -122,7 +123,7 @@ _SCALARS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """One field of a table.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,10 @@ from budget.ops.requantize import (
     shifted,
 )
 from budget.ops.windows import Slide, pad, slides, tap_view, windows
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ConvolutionAttributes:
     """Attributes of `Conv2D` and `DepthwiseConv2D`; groups and depth multiplier follow from shapes.
 

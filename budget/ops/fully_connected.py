@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,9 +32,10 @@ from budget.ops.requantize import (
     scaling_of,
     shifted,
 )
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FullyConnectedAttributes:
     """Attributes of `FullyConnected`.
 

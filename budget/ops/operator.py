@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from budget.graph.types import Array, DType, TensorType
+from budget.records import record
 
 
 class Activation(StrEnum):
@@ -30,7 +31,7 @@ class Rounding(StrEnum):
     TFLM = "tflm"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Padding:
     """Rows and columns added around an image before a window slides over it."""
 
@@ -74,7 +75,7 @@ class Cost:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """One input of a test case.
 
@@ -96,7 +97,7 @@ class Operand:
     values: tuple[Any, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Case:
     """One use of an operator, for the contract tests: every registered operator × type × case.
 
@@ -116,12 +117,12 @@ class Case:
     output_quant: tuple[float, int] | str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NoAttributes:
     """Attributes of an operator that has none."""
 
 
-@dataclass(frozen=True)
+@record
 class QuantizedCall:
     """Everything an integer kernel needs beside the numbers.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,10 @@ from budget.ops.operator import (
 from budget.ops.reach import window_reach_bytes
 from budget.ops.requantize import operand, operand_type
 from budget.ops.windows import Slide, pad, slides, windows
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PoolAttributes:
     """Attributes of the pooling operators.
 

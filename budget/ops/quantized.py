@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,12 @@ from budget.errors import ModelError
 from budget.graph.types import Array, TensorType
 from budget.ops.fixed_point import Int64s, storage_range
 from budget.ops.operator import QuantizedCall
+from budget.records import record
 
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PerTensor:
     """One scale and zero point for a whole tensor.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,9 +31,10 @@ from budget.ops.operator import (
 )
 from budget.ops.quantized import interpolate, interpolation_table, per_tensor, saturate, types_of
 from budget.ops.requantize import operand_type
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SoftmaxAttributes:
     """Attributes of `Softmax`.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from budget.errors import ModelError
 from budget.ops.operator import Padding
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slide:
     """How a window moves along one dimension of an image.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
+from budget.records import record
 
 
 def part_offsets_bytes(
@@ -28,7 +29,7 @@ def part_offsets_bytes(
     return _aligned(offsets, x, alignment_bytes)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Joins:
     """Joins whose operands are computed where they belong.
 

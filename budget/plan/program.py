@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import Cost
+from budget.records import record
 
 
 class Role(StrEnum):
@@ -82,7 +83,7 @@ class Step:
         return self.node.origin[0] if self.node.origin else self.node.name
 
 
-@dataclass(frozen=True)
+@record
 class Program:
     """A lowered graph with every decision made.
 

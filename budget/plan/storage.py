@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from budget.plan.memory import MemoryModel
 from budget.plan.spans import Overlays, Span
+from budget.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Storage:
     """The buffers that an order of execution needs.
 
