@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 
 def main() -> None:
     """Runs the command line and turns every `BudgetError` into a message and an exit status."""
+    # what is imported and read is kept: looking for garbage in it would only cost time
+    gc.set_threshold(50_000, 20, 20)
     from budget.cli.app import application
     from budget.errors import BudgetError
 

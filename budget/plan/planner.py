@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from budget.analysis.costs import node_cost, require_supported
@@ -19,6 +18,7 @@ from budget.plan.program import Buffer, Location, Program, Role, Step
 from budget.plan.spans import Overlays, Span, arena_bytes, lower_bound_bytes, overlaps
 from budget.plan.storage import Storage, assign_storage
 from budget.plan.variants import PORTABLE, Variant, choose_variant
+from budget.records import record
 
 ALIGNMENT_BYTES = 4
 WIDE_ALIGNMENT_BYTES = 8
@@ -109,7 +109,7 @@ def _in_memory(graph: Graph) -> list[str]:
     return [name for name, tensor in graph.tensors.items() if not tensor.is_constant]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Layout:
     """An order with the offsets found for it; see Program and Step for the fields."""
 

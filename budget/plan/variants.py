@@ -8,7 +8,6 @@ every core has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from budget.graph import ABSENT, DType, Graph, Node, QuantParams, TensorType
 from budget.ops.fixed_point import quantize_multiplier, quantize_multipliers
 from budget.ops.requantize import product_multipliers
+from budget.records import record
 
 DSP_CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
 
@@ -29,7 +29,7 @@ _WINOGRAD_CHANNELS = 160  # rows of transformed pixels are stored with 12-bit of
 _SLACK_BYTES = 160  # steps that fill up the last time round a loop may read so far
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variant:
     """An implementation.
 
@@ -96,7 +96,7 @@ def _row_bytes(depth: int, channels: int) -> int:
     return 4 * -(-channels // 8) * (2 * depth + 24 + (channels % 8 != 0))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Columns:
     """The buffer of 16-bit activations of a dense convolution.
 
@@ -153,7 +153,7 @@ def pointwise_block(pixels: int, channels: int) -> int:
     return block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Planes:
     """The buffer of a depthwise convolution: four channels as images of 16-bit numbers.
 

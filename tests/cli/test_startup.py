@@ -33,9 +33,9 @@ def seconds(*arguments: str) -> float:
 
 
 def test_check_takes_at_most_twice_the_imports_it_cannot_avoid() -> None:
-    """The fastest of several runs of each, taken in turns, so that a busy machine disturbs both."""
+    """The middle of several ratios, each of two runs in turn: a busy machine slows both."""
     model = str(zoo.shipped_path("hotword"))
     command = [part.format(model=model) for part in CHECK]
     pairs = [(seconds("-c", "import numpy, typer, rich"), seconds(*command)) for _ in range(9)]
-    base, check = map(min, zip(*pairs))
-    assert check <= 2 * base, f"{check:.3f} s against {base:.3f} s"
+    ratios = sorted(check / base for base, check in pairs)
+    assert ratios[len(ratios) // 2] <= 2, [f"{ratio:.2f}" for ratio in ratios]
