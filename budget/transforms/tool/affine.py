@@ -1,0 +1,81 @@
+"""Factors and offsets by channel behind a product, moved into its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from budget.transforms.tool.nodes import NodeDef
+from budget.transforms.tool.patterns import ANY, Pattern
+
+PRODUCTS = "Conv2D|DepthwiseConv2dNative|MatMul"
+
+PRODUCT = Pattern(
+    PRODUCTS, (ANY, Pattern("Const", capture="weights")), capture="product", single=True
+)
+"""A product with constant weights that only the node above reads."""
+
+BIASED = Pattern(
+    "BiasAdd|Add|AddV2",
+    (PRODUCT, Pattern("Const", capture="bias")),
+    capture="add",
+    commutative=True,
+    single=True,
+)
+"""A product to which a constant is added."""
+
+
+def channel_count(product: NodeDef, weights: Any) -> int:
+    """Number of output channels of a product."""
+    if product.op == "MatMul":
+        return int(weights.shape[0 if product.attributes.get("transpose_b") else 1])
+    if product.op == "DepthwiseConv2dNative":
+        return int(weights.shape[2] * weights.shape[3])
+    return int(weights.shape[3])
+
+
+def channel_vector(product: NodeDef, weights: Any, values: Any) -> Any:
+    """A constant that is added to or multiplied with a product, as one value for each channel.
+
+    Returns:
+        None if it differs along another axis than the channels', or has more axes than the product.
+    """
+    count = channel_count(product, weights)
+    rank = 2 if product.op == "MatMul" else 4
+    axis = 1 if is_channels_first(product) else rank - 1
+    if values.size == 1 and values.ndim <= rank:
+        return np.full(count, values.ravel()[0], values.dtype)
+    wanted = [1] * rank
+    wanted[axis] = count
+    if values.ndim > rank or [1] * (rank - values.ndim) + list(values.shape) != wanted:
+        return None
+    return values.reshape(count)
+
+
+def is_channels_first(product: NodeDef) -> bool:
+    """Whether channels stand in front of height and width."""
+    return product.attributes.get("data_format") == b"NCHW"
+
+
+def scaled(product: NodeDef, weights: Any, factor: Any) -> Any:
+    """Weights that give ``factor`` times the product: f · (w ∗ x) = (f · w) ∗ x."""
+    if product.op == "DepthwiseConv2dNative":
+        return weights * factor.reshape(weights.shape[2:])
+    if product.op == "MatMul" and product.attributes.get("transpose_b"):
+        return weights * factor[:, None]
+    return weights * factor
+
+
+def bias_add(name: str, product: NodeDef, bias: NodeDef, source: str) -> NodeDef:
+    """A BiasAdd in the product's layout."""
+    layout = product.attributes.get("data_format", b"NHWC")
+    attributes = {"T": product.attributes["T"], "data_format": layout}
+    return NodeDef(name, "BiasAdd", (source, bias.name), (), product.device, attributes)
+
+
+def bias_vector(product: NodeDef, weights: Any, add: NodeDef, bias: Any) -> Any:
+    """The constant of a BiasAdd or addition by channel; None if it is not one."""
+    if add.op == "BiasAdd":
+        return bias if bias.shape == (channel_count(product, weights),) else None
+    return channel_vector(product, weights, bias)

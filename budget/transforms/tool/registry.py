@@ -1,0 +1,90 @@
+"""Transforms by name; a class is imported when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import entry_points
+
+from budget.errors import UsageError
+from budget.transforms.tool.syntax import Call, parse
+from budget.transforms.tool.transform import Transform
+
+ENTRY_POINTS = "budget.transforms"
+"""Group in which an installed package names transforms of its own."""
+
+_PACKAGE = "budget.transforms.tool"
+TRANSFORMS: dict[str, str] = {
+    "fold_batch_norms": "fold_batch_norms:FoldBatchNorms",
+    "fold_constants": "fold_constants:FoldConstants",
+    "fold_old_batch_norms": "fold_old_batch_norms:FoldOldBatchNorms",
+    "merge_duplicate_nodes": "merge_duplicate_nodes:MergeDuplicateNodes",
+    "obfuscate_names": "obfuscate_names:ObfuscateNames",
+    "quantize_weights": "quantize_weights:QuantizeWeights",
+    "remove_attribute": "remove_attribute:RemoveAttribute",
+    "remove_control_dependencies": "remove_control_dependencies:RemoveControlDependencies",
+    "remove_device": "remove_device:RemoveDevice",
+    "remove_nodes": "remove_nodes:RemoveNodes",
+    "rename_attribute": "rename_attribute:RenameAttribute",
+    "rename_node": "rename_node:RenameNode",
+    "rename_op": "rename_op:RenameOp",
+    "round_weights": "round_weights:RoundWeights",
+    "set_device": "set_device:SetDevice",
+    "sort_by_execution_order": "sort_by_execution_order:SortByExecutionOrder",
+    "strip_unused_nodes": "strip_unused_nodes:StripUnusedNodes",
+}
+"""Name → module and class under this package."""
+
+ALIASES: dict[str, tuple[str, ...]] = {"obsfucate_names": ("obfuscate_names",)}
+"""Other names, and the transforms each stands for."""
+
+_FOLD = "fold_constants(ignore_errors=true) fold_batch_norms fold_old_batch_norms"
+PRESETS: dict[str, str] = {
+    "deploy": "strip_unused_nodes remove_nodes(op=Identity, op=CheckNumerics) "
+    f"{_FOLD} merge_duplicate_nodes sort_by_execution_order",
+    "missing-kernels": f"strip_unused_nodes {_FOLD}",
+    "file-size": f"strip_unused_nodes {_FOLD} round_weights(num_steps=256)",
+}
+"""The documented recipes by name; ``deploy`` also merges duplicates and sorts."""
+
+
+def names() -> list[str]:
+    """Every name a transform can be asked for by, those of installed packages included."""
+    found = {item.name for item in entry_points(group=ENTRY_POINTS)}
+    return sorted({*TRANSFORMS, *ALIASES, *found})
+
+
+def find(name: str) -> tuple[type[Transform], ...]:
+    """The classes that a name or alias stands for.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for item in ALIASES.get(name, (name,)):
+        if item not in TRANSFORMS:
+            break
+    else:
+        return tuple(_load(item) for item in ALIASES.get(name, (name,)))
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            found: type[Transform] = entry.load()
+            return (found,)
+    raise UsageError(
+        f"transform {name!r} is not recognised",
+        where="transforms",
+        hint=f"transforms are {', '.join(names())}",
+    )
+
+
+def _load(name: str) -> type[Transform]:
+    module, _, attribute = TRANSFORMS[name].partition(":")
+    found: type[Transform] = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
+    return found
+
+
+def expand(text: str) -> list[Call]:
+    """The transforms of a text, which may be the name of a preset.
+
+    Raises:
+        UsageError: it breaks the grammar.
+    """
+    return parse(PRESETS.get(text.strip(), text))
