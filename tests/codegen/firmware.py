@@ -87,7 +87,7 @@ def available() -> bool:
 
 def build(program: Program, folder: Path, options: EmitOptions, board: Board) -> Path:
     """Compiles and links the emitted model, its self-test and the start code."""
-    write(program, folder, options)
+    write(program, folder, options, selftest=True)
     name = options.name
     start, script, elf = folder / "start.c", folder / "link.ld", folder / "test.elf"
     start.write_text(START % {"name": name, "fpu": FPU if board.has_fpu else ""})

@@ -17,9 +17,9 @@ WARNINGS = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wsha
 WARNINGS += ["-Wdouble-promotion", "-Werror"]
 
 
-def write(program: Program, folder: Path, options: EmitOptions) -> None:
-    """Writes the emitted files into a folder."""
-    for path, content in emit(program, options, selftest=False).items():
+def write(program: Program, folder: Path, options: EmitOptions, *, selftest: bool = False) -> None:
+    """Writes the emitted files into a folder; recording a self-test takes its time."""
+    for path, content in emit(program, options, selftest=selftest).items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

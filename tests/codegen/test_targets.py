@@ -116,10 +116,15 @@ def test_clang_from_the_package_index_compiles(tmp_path: Path) -> None:
 @needs("gcc")
 @pytest.mark.parametrize("name", SHIPPED)
 def test_sanitizers_find_nothing(name: str, tmp_path: Path) -> None:
-    write(shipped(name), tmp_path, EmitOptions(name="model"))
-    program = tmp_path / "selftest"
+    check_with_sanitizers(shipped(name), tmp_path)
+
+
+def check_with_sanitizers(model: Program, folder: Path) -> None:
+    """Runs the self-test with every address and every arithmetic operation checked."""
+    write(model, folder, EmitOptions(name="model"), selftest=True)
+    program = folder / "selftest"
     flags = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    sources = [str(path) for path in sorted(tmp_path.glob("model*.c"))]
+    sources = [str(path) for path in sorted(folder.glob("model*.c"))]
     command = ["gcc", *flags, "-DMODEL_SELFTEST_MAIN", "-o", str(program), *sources, "-lm"]
     subprocess.run(command, check=True, capture_output=True)
     done = subprocess.run([str(program)], capture_output=True, text=True)
@@ -140,6 +145,15 @@ def test_static_analysis_finds_nothing(name: str, tmp_path: Path) -> None:
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+@needs("gcc")
+@pytest.mark.parametrize("name", REAL)
+def test_sanitizers_and_analysis_of_real_models(models: Path, name: str, tmp_path: Path) -> None:
+    program = real(models, name)
+    compiled(["gcc", "-O1", "-fanalyzer"], program, tmp_path)
+    check_with_sanitizers(program, tmp_path)
 
 
 def test_same_input_gives_the_same_bytes() -> None:
