@@ -24,6 +24,7 @@ _PUBLIC = {
     "size": "budget.api.size",
     "solve": "budget.api.solve",
     "sweep": "budget.api.sweep",
+    "transform": "budget.api.transform",
     "transmit": "budget.api.transmit",
     "from_capacitor": "budget.api.intermittent",
     "emit": "budget.api.emit",

@@ -20,6 +20,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "intermittent": ("intermittent",),
     "transmit": ("transmit",),
     "sweep": ("sweep",),
+    "transform": ("transform",),
     "emit": ("emit",),
     "measure": ("measure",),
     "profiles": (

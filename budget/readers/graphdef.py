@@ -21,9 +21,10 @@ from budget.graph.types import Array, DType, TensorType
 INPUT_OPS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 """Operators through which a caller feeds a graph."""
 
-_IGNORED_OUTPUTS = ("Const", "NoOp", "Assert", "SaveV2", "MergeV2Checkpoints", "Assign",
+IGNORED_OUTPUTS = ("Const", "NoOp", "Assert", "SaveV2", "MergeV2Checkpoints", "Assign",
                     "AssignVariableOp", "RestoreV2", "VarHandleOp", "VariableV2",
                     "VarIsInitializedOp", "IsVariableInitialized", *INPUT_OPS)  # fmt: skip
+"""Operators that are no output of a graph although nobody reads them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ def _unread(nodes: Mapping[str, FlatNode]) -> list[str]:
     read = {node_of(item) for node in nodes.values() for item in node.inputs}
     read.update(item for node in nodes.values() for item in node.control_inputs)
     return [
-        name for name, node in nodes.items() if name not in read and node.op not in _IGNORED_OUTPUTS
+        name for name, node in nodes.items() if name not in read and node.op not in IGNORED_OUTPUTS
     ]
 
 

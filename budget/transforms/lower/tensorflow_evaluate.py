@@ -164,6 +164,17 @@ def _divide(attributes: Mapping[str, Any], values: Values) -> Any:
     return x / y
 
 
+def _dequantize(attributes: Mapping[str, Any], values: Values) -> Any:
+    """Eight unsigned bits in the mode MIN_FIRST, as quantize_weights stores weights."""
+    stored, low, high = values
+    if attributes.get("mode") != b"MIN_FIRST" or stored.dtype != np.uint8:
+        return None
+    if low.size != 1 or high.size != 1 or low.item() == high.item():
+        return None
+    scale = (high.ravel()[0] - low.ravel()[0]) / np.float32(255)
+    return np.round(low.ravel()[0] / scale) * scale + stored.astype(np.float32) * scale
+
+
 def _mat_mul(attributes: Mapping[str, Any], values: Values) -> Any:
     a, b = values
     a = a.T if attributes.get("transpose_a") else a
@@ -252,6 +263,7 @@ _EVALUATORS: dict[str, Evaluator] = {
     "All": _reduce(np.all),
     "Any": _reduce(np.any),
     "MatMul": _mat_mul,
+    "Dequantize": _dequantize,
 }
 
 SHAPE_EVALUATORS: dict[str, Callable[[Mapping[str, Any], tuple[int, ...]], Array]] = {

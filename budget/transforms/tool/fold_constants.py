@@ -94,19 +94,24 @@ class FoldConstants(Transform):
         nodes: dict[str, NodeDef] = {}
         names: dict[str, str] = {}
         for name, node in graph.nodes.items():
+            # to wait for a constant is to wait for nothing
+            waits = tuple(
+                item
+                for item in node.controls
+                if item not in folded and graph.nodes[item].op != "Const"
+            )
             if name not in folded:
-                nodes[name] = self._cleared(node)
+                nodes[name] = self._cleared(node).changed(controls=waits)
                 continue
             for port, array in enumerate(folded[name]):
-                own = name if port == 0 else free_name({**nodes}, f"{name}/output_{port}")
                 if port and f"{name}:{port}" not in graph.read_tensors:
                     continue
+                own = name
                 if port:
-                    own = free_name(graph.nodes, own)
+                    own = free_name({**graph.nodes, **nodes}, f"{name}/output_{port}")
                     names[f"{name}:{port}"] = own
-                kept = tuple(c for c in node.controls if graph.nodes[c].op != "Const")
                 made = constant(own, array, _data_type(array), node.device)
-                nodes[own] = replace(made, controls=kept)
+                nodes[own] = replace(made, controls=waits)
         result = graph.with_nodes(renamed_inputs(nodes.values(), names))
         if not graph.outputs:
             return result

@@ -19,7 +19,13 @@ from budget.formats.protobuf import Message
 from budget.formats.tensorflow_schema import GRAPH_DEF, NODE_DEF, DataType
 from budget.formats.tensorflow_values import TensorValue, decode_attributes, encode_attribute
 from budget.graph.types import Array
-from budget.readers.graphdef import is_text_graphdef, node_of, tensor_name
+from budget.readers.graphdef import (
+    IGNORED_OUTPUTS,
+    INPUT_OPS,
+    is_text_graphdef,
+    node_of,
+    tensor_name,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +145,20 @@ class NodeGraph:
         for item in (*graph.inputs, *graph.outputs):
             if node_of(item) not in nodes:
                 raise UsageError(f"there is no node called {node_of(item)!r}", where=name)
-        return graph
+        return graph.with_ends()
+
+    def with_ends(self) -> NodeGraph:
+        """The graph with inputs and outputs: placeholders, and what nobody reads, if not given."""
+        outputs = self.outputs or tuple(
+            name
+            for name, node in self.nodes.items()
+            if name not in self.readers and node.op not in IGNORED_OUTPUTS
+        )
+        needed = self.needed(map(node_of, outputs))
+        inputs = self.inputs or tuple(
+            name for name, node in self.nodes.items() if node.op in INPUT_OPS and name in needed
+        )
+        return replace(self, inputs=inputs, outputs=outputs)
 
     def encode(self, *, text: bool = False) -> bytes:
         """A GraphDef file; untouched nodes and everything beside the nodes as they were."""

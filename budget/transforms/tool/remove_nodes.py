@@ -52,7 +52,9 @@ class RemoveNodes(Transform):
         controls: dict[str, tuple[str, ...]] = {}
         for name, node in gone.items():
             passed[name] = renamed(node.inputs[0], passed)
-            controls[name] = _resolved(node.read_nodes, controls)
+            waits = _resolved(node.read_nodes, controls)
+            # to wait for a constant is to wait for nothing
+            controls[name] = tuple(item for item in waits if graph.nodes[item].op != "Const")
         return graph.with_nodes(
             node.changed(
                 inputs=tuple(renamed(item, passed) for item in node.inputs),
