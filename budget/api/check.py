@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from budget.api.constraints import constraints_of
+from budget.api.emitted_code import emitted_code
 from budget.api.models import Model, prepare
 from budget.api.question import (
     Question,
@@ -217,11 +218,13 @@ def estimate(model: Model, device: Device, *, runtime: str | None, question: Que
             runtime=chosen.plan_id,
             precision=network.precision,
             remove_constant_channels=chosen.removes_constant_channels,
+            target=device.core,
         )
         inference = estimate_inference(
             program,
             device,
             chosen,
+            code=emitted_code(network, program, device),
             clock_hz=question.clock_hz,
             voltage_v=question.voltage_v,
             supply=question.supply,

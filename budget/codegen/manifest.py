@@ -13,6 +13,7 @@ from budget.codegen.interface import offset_of
 from budget.codegen.names import comment
 from budget.codegen.source import Source, function_name
 from budget.graph import ABSENT
+from budget.plan.kernel_cycles import predicted_cycles, table_sha256
 from budget.plan.program import Program
 
 SCHEMA = 1
@@ -41,18 +42,28 @@ def document(source: Source, footprint: Footprint, files: Mapping[str, bytes]) -
             "weights": options.weights,
         },
         "rounding": str(options.rounding),
-        "tuning_sha256": None,
+        "tuning_sha256": table_sha256(),
         "macs": program.cost.macs,
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound_bytes": program.lower_bound_bytes,
         "constant_bytes": footprint.constant_bytes,
-        "prediction": footprint.to_json(),
+        "prediction": {**footprint.to_json(), "cycles": _cycles(source)},
         "inputs": [_tensor(program, name) for name in program.graph.inputs],
         "outputs": [_tensor(program, name) for name in program.graph.outputs],
         "layers": [_layer(source, index) for index in range(len(source.steps))],
         "notes": list(program.notes),
         "files": {path: hashlib.sha256(content).hexdigest() for path, content in files.items()},
     }
+
+
+def _cycles(source: Source) -> int | None:
+    """Predicted for Cortex-M4 at zero wait states; None where the table lacks a kernel."""
+    optimise = source.options.optimise
+    found = [
+        predicted_cycles(step, source.program, optimise=optimise) for step in source.program.steps
+    ]
+    known = [cycles.cycles for cycles in found if cycles is not None]
+    return round(sum(known)) if len(known) == len(found) else None
 
 
 def render(values: Mapping[str, Any]) -> str:

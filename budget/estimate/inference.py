@@ -5,6 +5,7 @@
     stall   = 1 + flash wait states at the clock · stall per wait state (0 for code in a cache)
     latency = cycles / clock
     energy  = power while running · latency, or on an engine Σ MACs · energy per MAC
+            or, of our own kernels, what budget.plan.kernel_cycles says of the step
     flash   = weights + code base + operator types · operator + steps · step
     RAM     = arena · arena ratio + base + steps · step + tensors · tensor
               + channels · channel + stack
@@ -23,6 +24,7 @@ from budget.estimate.work import layer_of, operator_kind
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity, exact, total
 from budget.hardware.runtime_profiles import Runtime, StepCycles
+from budget.plan.planner import OWN_RUNTIME
 from budget.plan.program import Program, Step
 from budget.records import record
 
@@ -90,6 +92,7 @@ def estimate_inference(
     clock_hz: float | None = None,
     voltage_v: float | None = None,
     supply: str = "",
+    code: Quantity | None = None,
 ) -> InferenceEstimate:
     """Estimates one inference.
 
@@ -100,12 +103,13 @@ def estimate_inference(
         clock_hz: default: the device's highest.
         voltage_v: default: the profile's.
         supply: one of the device's supplies; empty: the usual one.
+        code: flash besides the weights, where it is known better than by the profile. [bytes]
 
     Raises:
         ProfileError: clock or voltage out of range, or a runtime that does not know the core.
     """
     live = live_bytes_by_step(program)
-    flash = flash_need(program, runtime)
+    flash = flash_need(program, runtime, code)
     ram = ram_need(program, runtime)
     if device.category == "engine":
         return _on_engine(program, device, flash, ram, live)
@@ -150,6 +154,10 @@ def step_cycles(
     """Cycles of one step on the core that ``table`` is for; exactly zero for a view."""
     if not step.kernel:
         return exact(0.0, "cycles")
+    if table.table.kernel_table and program.runtime == OWN_RUNTIME:
+        measured = _measured_cycles(step, program, table, stalls)
+        if measured is not None:
+            return measured
     out = program.types[step.node.outputs[0]]
     layer = layer_of(step, program)
     cycles = table.step(
@@ -160,6 +168,23 @@ def step_cycles(
         is_float=out.dtype.is_float,
     )
     return (cycles * stalls.ratio(layer.kind)).as_unit("cycles")
+
+
+def _measured_cycles(
+    step: Step, program: Program, table: StepCycles, stalls: Stalls
+) -> Quantity | None:
+    """From the table of measured kernels; None where it lacks the kernel."""
+    from budget.plan.kernel_cycles import predicted_cycles  # only our own runtime pays for it
+
+    found = predicted_cycles(step, program)
+    if found is None:
+        return None
+    cycles = found.cycles
+    if stalls.is_cached:  # what a small cache makes wait does not wait here, but for weights
+        cycles *= stalls.ratio(operator_kind(step, program))
+    else:
+        cycles += stalls.states * found.wait_cycles
+    return (table.ratio * cycles).as_unit("cycles")
 
 
 def live_bytes_by_step(program: Program) -> list[int]:
@@ -181,8 +206,10 @@ def live_bytes_by_step(program: Program) -> list[int]:
     return result
 
 
-def flash_need(program: Program, runtime: Runtime) -> Quantity:
-    """Weights, and the runtime's code where its profile knows it. [bytes]"""
+def flash_need(program: Program, runtime: Runtime, known: Quantity | None = None) -> Quantity:
+    """Weights, and the runtime's code: what is known of it, else as its profile says. [bytes]"""
+    if known is not None:
+        return (known + program.weight_bytes).as_unit("bytes")
     running = [step for step in program.steps if step.kernel]
     types = len({step.node.op for step in running})
     code = runtime.code

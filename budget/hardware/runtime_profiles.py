@@ -19,6 +19,8 @@ class Cycles:
     Attributes:
         like: core family whose prices are borrowed, times `ratio`.
         borrowed: what the prices rest on where the runtime has no measurements on this core.
+        kernel_table: whether the table of measured kernels prices the steps that it knows; the
+            other prices are for what it lacks.
         rows: distinct measurements of the runtime on this core that the prices were fitted to.
         residual_ratio: measured over estimated latency on this core, as a figure around 1.
         shallow_conv_mac: of convolutions over so few channels that words are not filled.
@@ -30,6 +32,7 @@ class Cycles:
 
     like: str = ""
     borrowed: str = ""
+    kernel_table: bool = False
     rows: int = 0
     ratio: Figure | None = quantity("ratio")
     residual_ratio: Figure | None = quantity("ratio")

@@ -1,0 +1,107 @@
+"""Cycles of our own kernels on a core, from a table that was measured.
+
+For each mode of optimisation, operator and variant the table (kernel_cycles.json, made by
+tests/benchmarks/kernel_cycles.py with budget.tuning.kernel_table) holds weights of the counts in
+`budget.plan.kernel_features`, and the cycles of the very shapes that common networks have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from budget.graph import TensorType
+from budget.plan.kernel_features import Shape, features_of, signature
+from budget.plan.program import Program, Step
+from budget.records import record
+
+TABLE = "kernel_cycles.json"
+
+
+@record
+class KernelCycles:
+    """What a step takes.
+
+    Attributes:
+        cycles: at zero wait states.
+        wait_cycles: more for each wait state of the flash, with the caches the table was made for.
+        is_measured: whether this very shape was measured.
+    """
+
+    cycles: float
+    wait_cycles: float
+    is_measured: bool
+
+
+@cache
+def load_table() -> dict[str, Any]:
+    """The table that ships."""
+    return dict(json.loads(_content()))
+
+
+def table_sha256() -> str:
+    """Hash of the table that ships, for what was decided by it."""
+    return hashlib.sha256(_content()).hexdigest()
+
+
+def _content() -> bytes:
+    return (resources.files("budget.plan") / TABLE).read_bytes()
+
+
+def predicted_cycles(
+    step: Step,
+    program: Program,
+    core: str = "cortex-m4",
+    optimise: str = "balanced",
+    table: Mapping[str, Any] | None = None,
+) -> KernelCycles | None:
+    """Cycles of a step; None where the table does not know the core or the kernel.
+
+    Args:
+        step: of the program.
+        program: planned for our own runtime.
+        core: such as ``cortex-m4``.
+        optimise: mode that it will be emitted in.
+        table: the one that ships if not given.
+    """
+    if not step.kernel:
+        return KernelCycles(0.0, 0.0, True)
+    shape = Shape(step.node, program.types, step.cost, optimise == "time")
+    return cycles_of(shape, step.variant, core, optimise, table)
+
+
+def cycles_of(
+    shape: Shape,
+    variant: str,
+    core: str,
+    optimise: str,
+    table: Mapping[str, Any] | None = None,
+) -> KernelCycles | None:
+    """The same for shapes and a variant alone."""
+    whole = load_table() if table is None else table
+    if core != whole["core"]:
+        return None
+    mode = whole["modes"][optimise]
+    key = kernel_key(shape, variant)
+    exact = mode["measured"].get(key, {}).get(signature(shape))
+    if exact is not None:
+        return KernelCycles(exact[0], exact[1], True)
+    kernel = mode["kernels"].get(key)
+    if kernel is None:
+        return None
+    counts = features_of(shape, variant)
+    totals = [
+        sum(weight * counts[name] for name, weight in kernel[kind].items())
+        for kind in ("cycles", "wait_cycles")
+    ]
+    return KernelCycles(totals[0], totals[1], False)
+
+
+def kernel_key(shape: Shape, variant: str) -> str:
+    """Operator, element type and variant."""
+    types: list[TensorType] = [shape.x, shape.y]
+    return " ".join([shape.node.op, types[0].dtype.value, variant]).strip()

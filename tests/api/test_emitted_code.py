@@ -1,0 +1,34 @@
+"""The flash that `check` tells for our runtime is that which `emit` predicts."""
+
+from __future__ import annotations
+
+import pytest
+
+from budget.api.check import check
+from budget.api.emit import emit
+from budget.api.emitted_code import emitted_code
+
+
+@pytest.mark.parametrize("model", ["zoo:hotword", "zoo:tiny-vww"])
+def test_flash_is_the_emitter_s(model: str) -> None:
+    found = check(model, device="stm32l4r5", runtime="budget-c")
+    code = emitted_code(found.model, found.program, found.device)
+    assert code is not None
+    emitted = emit(model, None, target="cortex-m4").manifest
+    assert code.value == emitted["prediction"]["code_bytes"]
+    flash = found.inference.flash
+    assert flash.value == pytest.approx(emitted["prediction"]["flash_bytes"], rel=0.001)
+    assert flash.low < flash.value < flash.high
+    assert found.inference.cycles is not None
+    assert emitted["prediction"]["cycles"] < found.inference.cycles.value
+
+
+def test_other_runtimes_code_is_their_profile_s() -> None:
+    found = check("zoo:tiny-ad", device="stm32l4r5", runtime="tflm-cmsis-nn")
+    assert emitted_code(found.model, found.program, found.device) is None
+
+
+def test_a_model_that_is_not_yet_quantised_is_priced_by_the_profile() -> None:
+    found = check("zoo:autoencoder", device="stm32l4r5", runtime="budget-c", precision="int8")
+    assert emitted_code(found.model, found.program, found.device) is None
+    assert found.inference.flash.value > found.program.weight_bytes
