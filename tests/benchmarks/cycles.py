@@ -1,6 +1,7 @@
 """Cycles of MLPerf Tiny's four int8 models on the virtual Cortex-M4, beside what others need.
 
-    python tests/benchmarks/cycles.py [--models kws,ad] [--all] [--markdown] [--check]
+    python tests/benchmarks/cycles.py [--models kws,ad] [--modes time] [--all] [--check]
+            [--markdown]
 
 Emits each model in each mode of optimisation, constant channels left out, builds it and runs one
 inference: cycles and instructions at zero wait states, and cycles with the flash of an STM32L4R5 at
@@ -18,7 +19,7 @@ import argparse
 import csv
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,10 +66,10 @@ class Row:
         return (self.model, self.runtime, self.build, *written, self.outputs, ratio)
 
 
-def ours(model: str) -> Iterator[Row]:
-    """Every mode of optimisation, measured."""
+def ours(model: str, modes: Sequence[str] = OPTIMISE) -> Iterator[Row]:
+    """Modes of optimisation, measured."""
     folder = os.environ.get("BUDGET_MODELS", HERE.parents[2] / "shared" / "models")
-    for mode in OPTIMISE:
+    for mode in modes:
         found = measure(
             Path(folder) / f"{model}_int8.tflite",
             core="cortex-m4",
@@ -147,13 +148,14 @@ def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default=",".join(SILICON))
+    parser.add_argument("--modes", default=",".join(OPTIMISE))
     parser.add_argument("--all", action="store_true", help="every build of the peers")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--check", action="store_true")
     chosen = parser.parse_args()
     lines, short = [HEAD], []
     for model in chosen.models.split(","):
-        rows = list(ours(model))
+        rows = list(ours(model, chosen.modes.split(",")))
         short += missed(rows)
         best = Row(
             model, "fastest Cortex-M4 in MLPerf Tiny", "silicon", None, round(SILICON[model]), None,
