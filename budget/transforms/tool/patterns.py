@@ -56,6 +56,11 @@ class Pattern:
     single: bool = False
     condition: Callable[[NodeGraph, Match], str] | None = None
 
+    @property
+    def is_operand(self) -> bool:
+        """Whether any node may stand here, which then is no part of a match."""
+        return self.op == "*" and not self.inputs
+
     def accepts(self, op: str) -> bool:
         """Whether a node of that operator may stand here."""
         return self.op == "*" or op in self.op.split("|")
@@ -134,7 +139,9 @@ def _fit(
                 break
             captured = {pattern.capture: node} if pattern.capture else {}
             tensors = {pattern.capture: tensor} if pattern.capture else {}
-            own = frozenset() if node.op == "Const" or pattern is ANY else frozenset({node.name})
+            own = (
+                frozenset() if node.op == "Const" or pattern.is_operand else frozenset({node.name})
+            )
             yield _State(
                 {**state.nodes, **captured}, {**state.tensors, **tensors}, state.matched | own
             )

@@ -14,9 +14,16 @@ ENTRY_POINTS = "budget.transforms"
 
 _PACKAGE = "budget.transforms.tool"
 TRANSFORMS: dict[str, str] = {
+    "backport_concatv2": "backport_concatv2:BackportConcatV2",
+    "flatten_atrous_conv": "flatten_atrous_conv:FlattenAtrousConv",
     "fold_batch_norms": "fold_batch_norms:FoldBatchNorms",
     "fold_constants": "fold_constants:FoldConstants",
     "fold_old_batch_norms": "fold_old_batch_norms:FoldOldBatchNorms",
+    "freeze_requantization_ranges": "freeze_requantization_ranges:FreezeRequantizationRanges",
+    "fuse_pad_and_conv": "fuse_convolutions:FusePadAndConv",
+    "fuse_resize_and_conv": "fuse_convolutions:FuseResizeAndConv",
+    "fuse_resize_pad_and_conv": "fuse_convolutions:FuseResizePadAndConv",
+    "insert_logging": "insert_logging:InsertLogging",
     "merge_duplicate_nodes": "merge_duplicate_nodes:MergeDuplicateNodes",
     "obfuscate_names": "obfuscate_names:ObfuscateNames",
     "quantize_weights": "quantize_weights:QuantizeWeights",
@@ -34,7 +41,10 @@ TRANSFORMS: dict[str, str] = {
 }
 """Name → module and class under this package."""
 
-ALIASES: dict[str, tuple[str, ...]] = {"obsfucate_names": ("obfuscate_names",)}
+ALIASES: dict[str, tuple[str, ...]] = {
+    "obsfucate_names": ("obfuscate_names",),
+    "fuse_convolutions": ("fuse_resize_pad_and_conv", "fuse_resize_and_conv", "fuse_pad_and_conv"),
+}
 """Other names, and the transforms each stands for."""
 
 _FOLD = "fold_constants(ignore_errors=true) fold_batch_norms fold_old_batch_norms"
