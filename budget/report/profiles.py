@@ -37,12 +37,17 @@ def report_list(profiles: Sequence[Profile], *, title: str, json: bool = False) 
     table = Table(title=title, title_justify="left", header_style="bold")
     columns = _columns(profiles[0]) if profiles else {}
     table.add_column("id", no_wrap=True)
-    table.add_column("name", min_width=14)
+    # a device's id tells it; its name is shown where there is room beside six figures
+    with_name = not any(isinstance(p, Device) for p in profiles) or out_console().width >= 100
+    if with_name:
+        table.add_column("name", ratio=2)
     for heading in columns:
-        left = heading in {"core", "kind", "protocol", "cores"}
-        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
+        left = heading in {"kind", "protocol", "cores"}
+        # words may take several lines, numbers may not
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not left)
     for profile in profiles:
-        table.add_row(profile.id, text.one_line(profile.name), *_columns(profile).values())
+        names = [profile.id, escape(profile.name)] if with_name else [profile.id]
+        table.add_row(*names, *_columns(profile).values())
     out_console().print(table)
 
 
