@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 import tensorflow_models as models
+from typer.testing import CliRunner
 
 import budget
+from budget.api.transform import write_transformation
+from budget.cli.app import application
 from budget.errors import BudgetError, ModelError, UnsupportedModelError, UsageError
 from budget.transforms.tool.round_weights import RoundWeights
 
@@ -102,6 +105,25 @@ def test_python_takes_graphs_and_transforms(frozen: Path) -> None:
     assert by_text.graph.outputs == graph.outputs
     assert not by_text.failure
     assert budget.lower(by_text.graph).outputs == budget.lower(graph).outputs
+
+
+def test_refusals_in_python(frozen: Path, tmp_path: Path) -> None:
+    """The same refusals as on the command line."""
+    with pytest.raises(UsageError, match="'tf1' is not a tool"):
+        budget.transform(frozen, "deploy", compat="tf1")
+    result = budget.transform(frozen, "remove_device", compare=False)
+    with pytest.raises(UsageError, match="not .tflite"):
+        write_transformation(result, tmp_path / "out.tflite")
+    command = [
+        "transform",
+        str(frozen),
+        str(tmp_path / "out.pb"),
+        "-t",
+        "round_weights(num_steps=1)",
+    ]
+    app = application(["transform"])
+    assert CliRunner().invoke(app, [*command, "--tolerance", "0"]).exit_code == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_failure_says_why(frozen: Path) -> None:
