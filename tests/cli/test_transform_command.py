@@ -112,7 +112,7 @@ def test_refusals_in_python(frozen: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'tf1' is not a tool"):
         budget.transform(frozen, "deploy", compat="tf1")
     result = budget.transform(frozen, "remove_device", compare=False)
-    with pytest.raises(UsageError, match="not .tflite"):
+    with pytest.raises(UsageError, match=r"not \.tflite"):
         write_transformation(result, tmp_path / "out.tflite")
     command = [
         "transform",
