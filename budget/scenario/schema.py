@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import fields, is_dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -133,7 +132,7 @@ class Scenario:
 
 def scenarios() -> list[str]:
     """Ids of the scenarios that ship, sorted."""
-    folder = Path(str(resources.files("budget.scenarios")))
+    folder = Path(__file__).parents[1] / "scenarios"
     return sorted(path.stem for path in folder.glob("*.toml"))
 
 
@@ -149,7 +148,7 @@ def scenario_text(id_or_path: str | Path) -> tuple[str, str]:
         if text not in scenarios():
             hint = suggest(text, scenarios())
             raise ProfileError(f"there is no scenario '{text}'", where="--scenario", hint=hint)
-        path = Path(str(resources.files("budget.scenarios"))) / f"{text}.toml"
+        path = (Path(__file__).parents[1] / "scenarios") / f"{text}.toml"
     try:
         return path.read_text(encoding="utf-8"), path.name
     except OSError as error:
