@@ -163,7 +163,7 @@ def render_kernels(source: Source) -> str:
         " * step that calls it, with that step's shapes as literals. */",
         "#if defined(__GNUC__) || defined(__clang__)",
         "/* gcc 12 at -O1 takes a step for one that stores nothing where the induction variables",
-        " * of its loops hide the address, and leaves out the call: it must not look into steps. */",
+        " * of its loops hide the address, and leaves out the call: it may not look into steps. */",
         "#if !defined(__clang__) && __GNUC__ >= 8",
         f"#define {upper}_STEP __attribute__((noipa))",
         f"#define {upper}_SHARED __attribute__((noipa))",
