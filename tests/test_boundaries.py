@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("hardware", "transforms"),
     ("analysis",),
     ("readers", "writers", "zoo"),
+    ("features",),
     ("tf", "formats", "ops"),
     ("graph",),
     ("units", "records"),

@@ -220,8 +220,8 @@ def _or_one(ratio: float | None) -> float:
 
 def _front_end(preprocess: Preprocess) -> tuple[Cost | None, int]:
     if preprocess.features:
+        from budget.features import FeatureSpec, front_end_cost
         from budget.zoo import MODELS
-        from budget.zoo.features import FeatureSpec, front_end_cost
 
         text = preprocess.features
         name = text.removeprefix("zoo:")

@@ -11,6 +11,7 @@ import pytest
 
 from budget import zoo
 from budget.errors import UsageError
+from budget.features import FeatureSpec
 from budget.graph import Graph
 from budget.ops import registry
 from budget.ops.operator import QuantizedCall
@@ -18,7 +19,6 @@ from budget.readers import load as load_model
 from budget.readers.tflite import read_tflite
 from budget.transforms.lower import lower
 from budget.zoo import MODELS
-from budget.zoo.features import FeatureSpec
 from budget.zoo.training.cards import macs
 from budget.zoo.training.manifest import checksums
 

@@ -17,8 +17,8 @@ import pytest
 from budget.analysis.costs import total_cost
 from budget.api.models import load, lower
 from budget.errors import MissingToolError
+from budget.features import FeatureSpec, extract, scale_cepstrum
 from budget.zoo import MODELS
-from budget.zoo.features import FeatureSpec, extract, scale_cepstrum
 from budget.zoo.training import cards, manifest, speech
 from budget.zoo.training.data import specification
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.zoo.features import FeatureSpec, scale_cepstrum
+from budget.features import FeatureSpec, scale_cepstrum
 from budget.zoo.training.speech import LABELS, coefficient_scaling, make_clips
 
 SCALE = 1 / 32
@@ -73,7 +73,7 @@ def specification(spec: FeatureSpec) -> str:
     return f"""\
 # What zoo:hotword and zoo:hotword-large hear: one second of sound as
 # int8[{spec.frames}][{spec.coefficients}].
-# The stages and their integer arithmetic are described in budget.zoo.features.
+# The stages and their integer arithmetic are described in budget.features.
 schema = 1
 
 [audio]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget import zoo
-from budget.zoo.features import front_end_cost
+from budget.features import front_end_cost
 from budget.zoo.training import cards, networks, quantize, speech
 from budget.zoo.training.cards import macs
 from budget.zoo.training.data import SCALE, SHIPPED_TRAINING_CLIPS, Data

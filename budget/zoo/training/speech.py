@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.errors import MissingToolError
-from budget.zoo.features import FeatureSpec, extract_cepstrum
+from budget.features import FeatureSpec, extract_cepstrum
 
 Sound = NDArray[np.float32]
 

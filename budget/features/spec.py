@@ -24,12 +24,17 @@ LOG_BITS = 8
 LOG_SEGMENT_BITS = 5
 COSINE_BITS = 14
 
+WINDOWS = {"hann": (0.5, 0.5), "hamming": (0.54, 0.46), "rectangular": (1.0, 0.0)}
+VALUES = ("power", "magnitude")
+TRIANGLES = ("hertz", "mel")
+SCALINGS = ("orthonormal", "uniform")
+
 _KEYS: dict[str, dict[str, type]] = {
     "audio": {"sample_rate_hz": int, "clip_samples": int},
     "frames": {"length_samples": int, "step_samples": int, "window": str},
-    "spectrum": {"fft_points": int},
-    "mel": {"bands": int, "low_hz": int, "high_hz": int},
-    "cepstrum": {"coefficients": int},
+    "spectrum": {"fft_points": int, "values": str},
+    "mel": {"bands": int, "low_hz": int, "high_hz": int, "triangles": str},
+    "cepstrum": {"coefficients": int, "scaling": str},
     "output": {
         "offset": list,
         "multiplier": list,
@@ -37,6 +42,11 @@ _KEYS: dict[str, dict[str, type]] = {
         "scale": float,
         "zero_point": int,
     },
+}
+_MAY_LACK = {
+    "spectrum.values": "power",
+    "mel.triangles": "hertz",
+    "cepstrum.scaling": "orthonormal",
 }
 
 
@@ -59,6 +69,11 @@ class FeatureSpec:
         shift: right shift after the multiplication.
         scale: what one step of the int8 output stands for.
         zero_point: the output that stands for zero.
+        window: ``hann``, ``hamming`` or ``rectangular``; periodic.
+        values: the filters add up ``power`` or ``magnitude``.
+        triangles: the filters' slopes are straight over ``hertz`` or over ``mel``.
+        transform: of the logarithms: a DCT-II that is ``orthonormal``, or ``uniform`` (every
+            coefficient times √(2/bands), as TensorFlow's and HTK's); ``none`` leaves them.
     """
 
     sample_rate_hz: int
@@ -75,6 +90,10 @@ class FeatureSpec:
     shift: int
     scale: float
     zero_point: int
+    window: str = "hann"
+    values: str = "power"
+    triangles: str = "hertz"
+    transform: str = "orthonormal"
 
     @classmethod
     def load(cls, path: Path | str) -> FeatureSpec:
@@ -108,37 +127,51 @@ class FeatureSpec:
         """
         if document.get("schema") != 1:
             raise CorruptModelError("a feature specification needs the line 'schema = 1'")
-        wrong = set(document) ^ {*_KEYS, "schema"}
-        for section, keys in _KEYS.items():
-            found = document.get(section, {})
-            names = set(found) if isinstance(found, dict) else {"?"}
-            wrong |= {f"{section}.{key}" for key in names ^ set(keys)}
-            for key in names & set(keys):
-                if type(found[key]) is not keys[key]:
-                    wrong.add(f"{section}.{key}")
+        sections = {name for name in _KEYS if name in document or name != "cepstrum"}
+        wrong = set(document) ^ {*sections, "schema"}
+        given: dict[str, dict[str, Any]] = {}
+        for section in sections:
+            keys, found = _KEYS[section], document.get(section, {})
+            if not isinstance(found, dict):
+                wrong.add(section)
+                continue
+            defaults = {key: _MAY_LACK.get(f"{section}.{key}") for key in keys}
+            given[section] = {k: v for k, v in defaults.items() if v is not None} | found
+            wrong |= {f"{section}.{key}" for key in set(given[section]) ^ set(keys)}
+            wrong |= {
+                f"{section}.{key}"
+                for key in set(given[section]) & set(keys)
+                if type(given[section][key]) is not keys[key]
+            }
         if wrong:
             raise CorruptModelError(
                 f"missing, unknown or mistyped keys: {', '.join(sorted(wrong))}",
                 hint="compare with the specification that ships beside zoo:hotword",
             )
-        frames, mel, output = document["frames"], document["mel"], document["output"]
+        audio, frames, spectrum = given["audio"], given["frames"], given["spectrum"]
+        mel, output = given["mel"], given["output"]
+        cepstrum = given.get("cepstrum", {"coefficients": mel["bands"], "scaling": "none"})
         spec = cls(
-            document["audio"]["sample_rate_hz"],
-            document["audio"]["clip_samples"],
+            audio["sample_rate_hz"],
+            audio["clip_samples"],
             frames["length_samples"],
             frames["step_samples"],
-            document["spectrum"]["fft_points"],
+            spectrum["fft_points"],
             mel["bands"],
             mel["low_hz"],
             mel["high_hz"],
-            document["cepstrum"]["coefficients"],
+            cepstrum["coefficients"],
             tuple(output["offset"]),
             tuple(output["multiplier"]),
             output["shift"],
             output["scale"],
             output["zero_point"],
+            frames["window"],
+            spectrum["values"],
+            mel["triangles"],
+            cepstrum["scaling"],
         )
-        problems = _problems(spec, str(frames["window"]))
+        problems = _problems(spec, "cepstrum" in given)
         if problems:
             raise CorruptModelError("; ".join(problems))
         return spec
@@ -154,10 +187,11 @@ class FeatureSpec:
         return self.frames, self.coefficients
 
     @cached_property
-    def window(self) -> Ints:
-        """Periodic Hann window in Q15, [length_samples]."""
+    def window_q15(self) -> Ints:
+        """Periodic window in Q15, [length_samples]."""
         phase = 2 * np.pi * np.arange(self.length_samples) / self.length_samples
-        return _rounded((0.5 - 0.5 * np.cos(phase)) * (2**WINDOW_BITS - 1))
+        mean, swing = WINDOWS[self.window]
+        return _rounded((mean - swing * np.cos(phase)) * (2**WINDOW_BITS - 1))
 
     @cached_property
     def twiddles(self) -> tuple[Ints, Ints]:
@@ -170,18 +204,23 @@ class FeatureSpec:
     def mel_weights(self) -> Ints:
         """Triangular filters in Q8, [mel_bands][points/2 + 1]."""
         low, high = _mel(float(self.low_hz)), _mel(float(self.high_hz))
-        edges = 700 * (10 ** (np.linspace(low, high, self.mel_bands + 2) / 2595) - 1)
+        edges = np.linspace(low, high, self.mel_bands + 2)
         hz = np.arange(self.fft_points // 2 + 1) * self.sample_rate_hz / self.fft_points
+        if self.triangles == "mel":
+            hz = 2595 * np.log10(1 + hz / 700)
+        else:
+            edges = 700 * (10 ** (edges / 2595) - 1)
         left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
         rise, fall = (hz - left) / (centre - left), (right - hz) / (right - centre)
         return _rounded(np.clip(np.minimum(rise, fall), 0, 1) * 2**MEL_BITS)
 
     @cached_property
     def cosines(self) -> Ints:
-        """Orthonormal DCT-II in Q14, [coefficients][mel_bands]."""
+        """DCT-II in Q14, [coefficients][mel_bands]."""
         k, n = np.arange(self.coefficients)[:, None], np.arange(self.mel_bands)
         matrix = np.cos(np.pi * k * (2 * n + 1) / (2 * self.mel_bands))
-        norm = np.where(k == 0, np.sqrt(1 / self.mel_bands), np.sqrt(2 / self.mel_bands))
+        first = 1 if self.transform == "orthonormal" else 2
+        norm = np.sqrt(np.where(k == 0, first, 2) / self.mel_bands)
         return _rounded(matrix * norm * 2**COSINE_BITS)
 
     @cached_property
@@ -191,11 +230,17 @@ class FeatureSpec:
         return _rounded(np.log2(1 + np.arange(steps + 1) / steps) * 2**16)
 
 
-def _problems(spec: FeatureSpec, window: str) -> list[str]:
+def _problems(spec: FeatureSpec, has_cepstrum: bool) -> list[str]:
     problems = []
     points = spec.fft_points
-    if window != "hann":
-        problems.append(f"frames.window is {window!r}; 'hann' is the one known")
+    for key, value, known in (
+        ("frames.window", spec.window, tuple(WINDOWS)),
+        ("spectrum.values", spec.values, VALUES),
+        ("mel.triangles", spec.triangles, TRIANGLES),
+        ("cepstrum.scaling", spec.transform, SCALINGS if has_cepstrum else ("none",)),
+    ):
+        if value not in known:
+            problems.append(f"{key} is {value!r}; known are {', '.join(known)}")
     if points & (points - 1) or not 8 <= points <= 4096:
         problems.append("spectrum.fft_points must be a power of two from 8 to 4096")
     if not 1 <= spec.length_samples <= points or spec.step_samples < 1:
@@ -219,13 +264,17 @@ def _problems(spec: FeatureSpec, window: str) -> list[str]:
 def _overflows(spec: FeatureSpec) -> list[str]:
     """Bounds from the tables themselves; 2 bits are left for rounding and complex corners."""
     peak = 2 ** (15 + FRACTION_BITS)
-    window = spec.window / 2**WINDOW_BITS
+    window = spec.window_q15 / 2**WINDOW_BITS
     bin_peak = 2 * peak * float(window.sum())
     energy = 4 * spec.fft_points / 2 * peak**2 * float((window**2).sum()) * 2**MEL_BITS
-    cosine = 64 * 2**LOG_BITS * float(np.abs(spec.cosines).sum(axis=1).max())
+    # the exponent of an energy is below 64, and so is its logarithm
+    cosine, farthest = 0.0, 64.0 * 2**LOG_BITS
+    if spec.transform != "none":
+        cosine = farthest * float(np.abs(spec.cosines).sum(axis=1).max())
+        farthest = cosine / 2**COSINE_BITS
     if bin_peak * 2 >= 2**31 or energy >= 2**62 or cosine >= 2**31:
         return ["frames this long overflow the front end's integers; shorten them"]
-    farthest = cosine / 2**COSINE_BITS + max(map(abs, spec.offset))
+    farthest += max(map(abs, spec.offset))
     if farthest * max(spec.multiplier) + 2**spec.shift >= 2**31:
         return ["output.offset and output.multiplier are too large for 32-bit products"]
     return []

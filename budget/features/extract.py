@@ -1,15 +1,14 @@
-"""Feature front ends: from sound to the int8 image a network reads, in integers only.
-
-One specification file (TOML) beside the model says everything. The stages are
+"""The stages of a front end with numpy, in integers only: from sound to int8 features.
 
 1. frames of ``length`` samples, every ``step`` samples;
-2. window: y = (x · w + 2¹¹) >> 12, w = periodic Hann in Q15, so y keeps 3 fractional bits;
+2. window: y = (x · w + 2¹¹) >> 12, w = periodic window in Q15, so y keeps 3 fractional bits;
 3. real FFT: a complex radix-2 transform of half the points, twiddles in Q14, products rounded to
    nearest, then split into points/2 + 1 bins of twice the usual size;
-4. power: re² + im²;
+4. power: re² + im²; or magnitude: its square root, rounded down;
 5. mel filters: triangles in Q8;
 6. logarithm: log2(energy + 1) in Q8 from a table of 33 entries with linear interpolation;
-7. cosine transform (DCT-II, orthonormal, Q14), first coefficients only, rounded to Q8;
+7. cosine transform (DCT-II, Q14), first coefficients only, rounded to Q8; left out where the
+   specification has none;
 8. output: int8 = clamp(((c - offset) · multiplier + half) >> shift) + zero point.
 
 Every product and sum fits the integer it is kept in (int32, or int64 for products by twiddles,
@@ -23,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.errors import UsageError
-from budget.ops.operator import Cost
-from budget.zoo.feature_spec import (
+from budget.features.spec import (
     COSINE_BITS,
     FRACTION_BITS,
     LOG_BITS,
@@ -33,17 +31,6 @@ from budget.zoo.feature_spec import (
     FeatureSpec,
     Ints,
 )
-
-__all__ = [
-    "FeatureSpec",
-    "extract",
-    "extract_cepstrum",
-    "front_end_cost",
-    "front_end_stages",
-    "log2_q8",
-    "real_fft",
-    "scale_cepstrum",
-]
 
 
 def extract(spec: FeatureSpec, audio: NDArray[np.int16]) -> NDArray[np.int8]:
@@ -85,12 +72,16 @@ def extract_cepstrum(spec: FeatureSpec, audio: NDArray[np.int16]) -> Ints:
     index = np.arange(spec.frames)[:, None] * spec.step_samples + np.arange(spec.length_samples)
     shift = WINDOW_BITS - FRACTION_BITS
     framed = audio[..., index].astype(np.int64)
-    windowed = (framed * spec.window + (1 << (shift - 1))) >> shift
+    windowed = (framed * spec.window_q15 + (1 << (shift - 1))) >> shift
     real, imaginary = real_fft(spec, windowed)
     power = real * real + imaginary * imaginary
+    if spec.values == "magnitude":
+        power = _square_root(power)
     # floating point would round: energies reach 2**62
     energies = np.stack([power[..., band > 0] @ band[band > 0] for band in spec.mel_weights], -1)
     logs = log2_q8(spec, energies)
+    if spec.transform == "none":
+        return logs
     return (logs @ spec.cosines.T + (1 << (COSINE_BITS - 1))) >> COSINE_BITS
 
 
@@ -150,57 +141,20 @@ def log2_q8(spec: FeatureSpec, energies: Ints) -> Ints:
     return np.asarray(((exponent << 16) + fraction) >> (16 - LOG_BITS), np.int64)
 
 
-def front_end_stages(spec: FeatureSpec) -> dict[str, Cost]:
-    """Arithmetic of each stage for one clip.
-
-    A multiplication, with the addition that may follow it, counts as one MAC. ``alu`` counts other
-    additions, rounding shifts, comparisons and table look-ups, one each. FLOPs are 0. Bytes are
-    those of operands, tables and results of a stage, each once a frame, in the narrowest of int16,
-    int32 and int64 that holds them.
-    """
-    length, half = spec.length_samples, spec.fft_points // 2
-    bins, bands, count = half + 1, spec.mel_bands, spec.coefficients
-    butterflies = half // 2 * (half.bit_length() - 1)
-    weights = int(np.count_nonzero(spec.mel_weights))
-    # stage: MACs, other arithmetic, bytes read, bytes written
-    each = {
-        "window": (length, length, 4 * length, 4 * length),
-        # a butterfly: two rounding shifts behind the products, four additions
-        "fft": (4 * butterflies, 6 * butterflies, 12 * half, 8 * half),
-        # a bin: four additions before its product, two shifts, two additions behind it
-        "split": (4 * half, 8 * half + 2, 12 * half, 8 * bins),
-        "power": (2 * bins, 0, 8 * bins, 8 * bins),
-        "mel": (weights, 0, 8 * bins + 2 * weights, 8 * bands),
-        # add one, find the leading bit, shift; two look-ups, their difference; behind the product
-        # a shift, two sums and a last shift
-        "log": (bands, 10 * bands, 8 * bands + 4 * 33, 2 * bands),
-        "cosine": (bands * count, count, 2 * bands + 2 * bands * count, 4 * count),
-        # subtract, shift, add, compare twice
-        "output": (count, 5 * count, 10 * count, count),
-    }
-    return {
-        stage: Cost(
-            macs=spec.frames * macs,
-            macs_run=spec.frames * macs,
-            alu=spec.frames * alu,
-            read_bytes=spec.frames * read_bytes,
-            write_bytes=spec.frames * write_bytes,
-        )
-        for stage, (macs, alu, read_bytes, write_bytes) in each.items()
-    }
-
-
-def front_end_cost(spec: FeatureSpec) -> Cost:
-    """Arithmetic of one clip's features, all stages; see `front_end_stages`."""
-    return sum(front_end_stages(spec).values(), Cost())
-
-
 def _turn(re: Ints, im: Ints, wr: Ints, wi: Ints) -> tuple[Ints, Ints]:
     half = 1 << (TWIDDLE_BITS - 1)
     return (
         (re * wr - im * wi + half) >> TWIDDLE_BITS,
         (re * wi + im * wr + half) >> TWIDDLE_BITS,
     )
+
+
+def _square_root(numbers: Ints) -> Ints:
+    """Rounded down, of integers below 2⁶²: floating point is at most one off."""
+    roots = np.asarray(np.sqrt(numbers.astype(np.float64)), np.int64)
+    roots -= roots * roots > numbers
+    roots += (roots + 1) * (roots + 1) <= numbers
+    return roots
 
 
 def _bit_reversed(count: int) -> Ints:
