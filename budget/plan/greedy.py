@@ -34,6 +34,45 @@ def place_in_order(
     return offsets
 
 
+def place_crowded(spans: Sequence[Span], order: Sequence[int]) -> list[int]:
+    """What `place_in_order` answers, where too many spans are alive together to list the pairs.
+
+    Time is cut into blocks about as long as a span lives; each block knows the spans placed in it,
+    so that a span meets few others than those it must avoid, and memory stays proportional to the
+    number of spans.
+    """
+    import numpy as np
+
+    sizes = np.array([span.size_bytes for span in spans], np.int64)
+    firsts = np.array([span.first_step for span in spans], np.int64)
+    lasts = np.array([span.last_step for span in spans], np.int64)
+    offsets = np.zeros(len(spans), np.int64)
+    origin = int(firsts.min(initial=0))
+    width = int((lasts - firsts).mean()) + 1 if spans else 1
+    block_ranges = np.stack([(firsts - origin) // width, (lasts - origin) // width + 1], 1).tolist()
+    room: dict[int, int] = {}
+    for low, high in block_ranges:
+        for block in range(low, high):
+            room[block] = room.get(block, 0) + 1
+    placed = {block: np.empty(count, np.int64) for block, count in room.items()}
+    filled = dict.fromkeys(room, 0)
+    for index in order:
+        low, high = block_ranges[index]
+        near = np.concatenate([placed[block][: filled[block]] for block in range(low, high)])
+        near = near[(firsts[near] <= lasts[index]) & (lasts[near] >= firsts[index])]
+        starts = offsets[near]
+        by_start = np.argsort(starts)
+        ends = np.maximum.accumulate((starts + sizes[near])[by_start])
+        free_from = np.concatenate(([0], ends))
+        fits = free_from[:-1] + sizes[index] <= starts[by_start]
+        offsets[index] = free_from[int(fits.argmax()) if fits.any() else len(ends)]
+        for block in range(low, high):
+            placed[block][filled[block]] = index
+            filled[block] += 1
+    found: list[int] = offsets.tolist()
+    return found
+
+
 def _place_with_overlays(
     spans: Sequence[Span],
     order: Iterable[int],

@@ -9,13 +9,20 @@ from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
 from budget.plan import tflm
 from budget.plan.checker import check_plan
-from budget.plan.greedy import place_in_order
+from budget.plan.greedy import place_crowded, place_in_order
 from budget.plan.memory import MemoryModel, build_memory_model
-from budget.plan.offsets import assign_offsets
+from budget.plan.offsets import PAIR_LIMIT, assign_offsets
 from budget.plan.order import search_order
 from budget.plan.precision import Precision, as_precision, deployed_types, multiplier_bytes
 from budget.plan.program import Buffer, Location, Program, Role, Step
-from budget.plan.spans import Overlays, Span, arena_bytes, lower_bound_bytes, overlaps
+from budget.plan.spans import (
+    Overlays,
+    Span,
+    arena_bytes,
+    count_overlaps,
+    lower_bound_bytes,
+    overlaps,
+)
 from budget.plan.storage import Storage, assign_storage
 from budget.plan.variants import PORTABLE, Variant, choose_variant
 from budget.records import record
@@ -150,6 +157,8 @@ def _smallest_layout(model: MemoryModel) -> _Layout:
 def _tflm_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> list[int]:
     """Largest first; TFLM fills its list from the end, so that later buffers win ties."""
     order = sorted(range(len(spans)), key=lambda i: (-spans[i].size_bytes, -i))
+    if count_overlaps(spans) > PAIR_LIMIT:
+        return place_crowded(spans, order)
     return place_in_order(spans, order, overlaps(spans))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -23,7 +24,12 @@ def err_console() -> Console:
 
 def print_json(document: dict[str, Any]) -> None:
     """One JSON document, as plain text, never wrapped or coloured."""
-    out_console().out(json.dumps(document, indent=2, allow_nan=False), highlight=False)
+    # piece by piece: the document of a large model is larger than the model
+    pieces = json.JSONEncoder(indent=2, allow_nan=False).iterencode(document)
+    file = out_console().file
+    while batch := "".join(islice(pieces, 10_000)):
+        file.write(batch)
+    file.write("\n")
 
 
 def print_notes(notes: tuple[str, ...]) -> None:
