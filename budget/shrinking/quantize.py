@@ -1,10 +1,12 @@
-"""Post-training quantisation of canonical float graphs to int8, as TensorFlow Lite specifies it.
+"""Post-training quantisation of canonical float graphs, as TensorFlow Lite specifies it.
 
-Activations get one scale and zero point from the range they take on representative data; weights
-are symmetric, per channel where the kernels allow it; biases are 32-bit integers at the product of
-both scales. Operators that only move values share one scale between their inputs and outputs, and
-some (softmax, logistic …) have a scale that TensorFlow Lite fixes: both are declared by the cases
-of each operator.
+Activations get one scale and zero point from the range they take on representative data (none at
+16 bits, which are symmetric); weights have 8 bits and are symmetric, per channel where the kernels
+allow it; biases are integers at the product of both scales, of 32 bits behind 8-bit activations
+and of 64 bits behind 16-bit ones. Operators that only move values share one scale between their
+inputs and outputs, and some (softmax, logistic …) have a scale that TensorFlow Lite fixes: both
+are declared by the cases of each operator. Nodes may differ in width; conversions stand where
+widths meet.
 
 Source: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/quantization_spec
 """
@@ -12,10 +14,10 @@ Source: https://ai.google.dev/edge/litert/conversion/tensorflow/quantization/qua
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from budget.analysis.operands import operand_roles, weight_axes
 from budget.errors import UnsupportedModelError, UsageError
@@ -29,59 +31,46 @@ from budget.graph import (
     QuantParams,
     TensorType,
 )
-from budget.ops import registry
-from budget.ops.interpreter import run
 from budget.ops.quantization import ConversionAttributes
+from budget.records import record
+from budget.shrinking.ranges import Observed, Range, Sample, calibrate
+from budget.shrinking.stored import stored_bias, stored_values
+from budget.shrinking.widths import choose, output_rule, supports, with_borders
 
-Sample = Mapping[str, Array]
+__all__ = [
+    "Range",
+    "Recipe",
+    "Sample",
+    "calibrate",
+    "quantize",
+    "quantize_int8",
+    "random_samples",
+    "require_samples",
+]
+
 _INT32_MAX = 2**31 - 1
+_WEIGHT_STEPS = np.linspace(1.0, 0.5, 26)
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Values a tensor takes; zero is always among them, for padding and sparsity.
+@record
+class Recipe:
+    """How a graph is quantised.
 
     Attributes:
-        low: smallest, at most 0.
-        high: largest, at least 0.
+        width: of activations, where `kept` says nothing else.
+        kept: width of some nodes by name; `DType.FLOAT32` leaves them as they are.
+        ranges: of activations: ``min-max``, ``percentile`` or ``mse``.
+        weight_ranges: ``min-max`` or ``mse``.
+        dense_per_channel: fully connected layers have a scale for each output as well.
+        fallback: nodes without arithmetic of their width get a wider one instead of an error.
     """
 
-    low: float = 0.0
-    high: float = 0.0
-
-    def include(self, values: Array) -> Range:
-        """The range widened to hold an array.
-
-        Raises:
-            UsageError: the array holds something that is not a number.
-        """
-        if not values.size:
-            return self
-        low, high = float(values.min()), float(values.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise UsageError(
-                "the model computes values that are not finite numbers",
-                hint="check the representative data",
-            )
-        return Range(min(self.low, low), max(self.high, high))
-
-    def join(self, other: Range) -> Range:
-        """The smallest range that holds both."""
-        return Range(min(self.low, other.low), max(self.high, other.high))
-
-    def fits(self, quant: QuantParams) -> bool:
-        """Whether a scale covers the range, but for one step at its ends."""
-        scale, zero = float(quant.scale[0]), int(quant.zero_point[0])
-        return (-129 - zero) * scale <= self.low and self.high <= (128 - zero) * scale
-
-    def quant(self) -> QuantParams:
-        """The int8 scale and zero point that cover the range; zero is exact."""
-        spread = self.high - self.low
-        scale = np.float32(spread / 255) if spread > 0 else np.float32(1)
-        if scale < np.finfo(np.float32).tiny:
-            scale = np.float32(1)
-        zero = round(-128 - self.low / float(scale))
-        return QuantParams.per_tensor(float(scale), min(max(zero, -128), 127))
+    width: DType = DType.INT8
+    kept: Mapping[str, DType] = field(default_factory=dict)
+    ranges: str = "min-max"
+    weight_ranges: str = "min-max"
+    dense_per_channel: bool = False
+    fallback: bool = False
 
 
 def quantize_int8(graph: Graph, samples: Iterable[Sample]) -> Graph:
@@ -95,25 +84,28 @@ def quantize_int8(graph: Graph, samples: Iterable[Sample]) -> Graph:
         UnsupportedModelError: operators without int8 arithmetic; all of them are listed.
         UsageError: there are no samples, or they lead to values that are not finite.
     """
-    _require_int8(graph)
-    ranges = calibrate(graph, samples)
-    return _Quantizer(graph, ranges).finish()
+    widths = _settled_widths(graph, Recipe())
+    return _quantized(graph, calibrate(graph, samples), Recipe(), widths)
 
 
-def calibrate(graph: Graph, samples: Iterable[Sample]) -> dict[str, Range]:
-    """The range of every float tensor that is computed or given, over all samples.
+def quantize(graph: Graph, observed: Mapping[str, Observed], recipe: Recipe) -> Graph:
+    """A canonical integer (or mixed) graph that computes what a float graph computes.
+
+    Args:
+        graph: canonical, in float32.
+        observed: what its tensors were seen to be (`budget.shrinking.ranges.observe`).
+        recipe: widths and ranges.
 
     Raises:
-        UsageError: there are no samples, or they lead to values that are not finite.
+        UnsupportedModelError: operators without arithmetic of their width; all are listed.
     """
-    ranges: dict[str, Range] = {}
-    for sample in samples:
-        for name, values in {**sample, **run(graph, sample, keep="all")}.items():
-            if graph.type_of(name).dtype is DType.FLOAT32:
-                ranges[name] = ranges.get(name, Range()).include(values)
-    if not ranges:
-        raise UsageError("there is no representative data", hint="give at least one example")
-    return ranges
+    widths = _settled_widths(graph, recipe)
+    ranges = {
+        # 16 bits have steps enough for the extremes
+        name: seen.chosen("min-max" if recipe.width is DType.INT16 else recipe.ranges)
+        for name, seen in observed.items()
+    }
+    return _quantized(graph, ranges, recipe, widths)
 
 
 def random_samples(graph: Graph, count: int = 16, seed: int = 0) -> list[dict[str, Array]]:
@@ -132,24 +124,20 @@ def random_samples(graph: Graph, count: int = 16, seed: int = 0) -> list[dict[st
     return samples
 
 
-@cache
-def _output_rule(op: str) -> tuple[float, int] | str | None:
-    """What TFLite fixes of an operator's int8 output: (scale, zero point), "same", or nothing."""
-    cases = [case for case in registry.get(op).cases() if DType.INT8 in case.dtypes]
-    return cases[0].output_quant if cases else None
-
-
-@cache
-def _has_int8(op: str) -> bool:
-    return any(DType.INT8 in case.dtypes for case in registry.get(op).cases())
-
-
-def _require_int8(graph: Graph) -> None:
-    missing = sorted({node.op for node in graph.nodes if not _has_int8(node.op)})
+def _settled_widths(graph: Graph, recipe: Recipe) -> dict[str, DType]:
+    widths = choose(graph, recipe.width, recipe.kept, recipe.fallback)
     where = graph.source.name or graph.name
+    missing = sorted(
+        {
+            (node.op, widths[node.name].value)
+            for node in graph.nodes
+            if not supports(node.op, widths[node.name])
+        }
+    )
     if missing:
+        kinds = sorted({width for _, width in missing})
         raise UnsupportedModelError(
-            f"no int8 arithmetic for {', '.join(missing)}",
+            f"no {'/'.join(kinds)} arithmetic for {', '.join(op for op, _ in missing)}",
             where=where,
             hint="keep the model in float (--precision float32)",
         )
@@ -164,13 +152,26 @@ def _require_int8(graph: Graph) -> None:
         raise UnsupportedModelError(
             f"only float32 can be quantised, not {', '.join(others[:8])}", where=where
         )
+    return widths
+
+
+def _quantized(
+    graph: Graph, ranges: Mapping[str, Range], recipe: Recipe, widths: Mapping[str, DType]
+) -> Graph:
+    bordered, homes, copies = with_borders(graph, recipe.width, widths)
+    every = {**ranges, **{copy: ranges[name] for copy, name in copies.items()}}
+    return _Quantizer(bordered, every, homes, recipe).finish()
 
 
 class _Quantizer:
-    """One graph on its way to int8."""
+    """One graph on its way to integers; `homes` has the width of every float tensor."""
 
-    def __init__(self, graph: Graph, ranges: Mapping[str, Range]) -> None:
+    def __init__(
+        self, graph: Graph, ranges: Mapping[str, Range], homes: Mapping[str, DType], recipe: Recipe
+    ) -> None:
         self.graph = graph
+        self.homes = homes
+        self.recipe = recipe
         self.ranges = ranges
         self.spans = dict(ranges)  # of each group of tied tensors, by its root
         self.editor = GraphEditor(graph)
@@ -189,10 +190,20 @@ class _Quantizer:
         for name, quant in self.quants.items():
             if name in self.graph.tensors and not self.graph.tensors[name].is_constant:
                 shape = self.graph.type_of(name).shape
-                self.editor.set_type(name, TensorType(shape, DType.INT8, quant))
+                self.editor.set_type(name, TensorType(shape, self.homes[name], quant))
         for node in self.graph.nodes:
-            self._rewrite(node, rescaled)
+            if self._width(node) is not DType.FLOAT32:
+                self._rewrite(node, rescaled)
         return self.editor.finish()
+
+    def _width(self, node: Node) -> DType:
+        """In which a node computes; what it reads decides where it makes no real numbers."""
+        flows = (*self._floats(node), *node.present_inputs)
+        return next((self.homes[name] for name in flows if name in self.homes), DType.FLOAT32)
+
+    def _rule(self, node: Node) -> tuple[float, int] | str | None:
+        width = self._width(node)
+        return None if width is DType.FLOAT32 else output_rule(node.op, width)
 
     def _is_activation(self, node: Node, index: int) -> bool:
         """Whether an operand is a float that flows, or a constant that stands for one."""
@@ -213,14 +224,14 @@ class _Quantizer:
         return name
 
     def _fix(self, node: Node) -> None:
-        rule = _output_rule(node.op)
+        rule = self._rule(node)
         if isinstance(rule, tuple):
             for name in self._floats(node):
                 self.fixed[self._find(name)] = QuantParams.per_tensor(*rule)
 
     def _tie(self, node: Node, rescaled: dict[tuple[str, int], str]) -> None:
         """Gives a node's operands and results one scale; one fixed otherwise is rescaled first."""
-        if _output_rule(node.op) != "same":
+        if self._rule(node) != "same":
             return
         members = [
             (index, name)
@@ -241,7 +252,8 @@ class _Quantizer:
             return True
         fixed_a, fixed_b = self.fixed.get(a), self.fixed.get(b)
         both = self.spans.get(a, Range()).join(self.spans.get(b, Range()))
-        if any(fixed is not None and not both.fits(fixed) for fixed in (fixed_a, fixed_b)):
+        width = self.homes.get(a, DType.INT8)
+        if any(fixed is not None and not both.fits(fixed, width) for fixed in (fixed_a, fixed_b)):
             return False
         if fixed_a is not None and fixed_b is not None and fixed_a != fixed_b:
             return False
@@ -255,15 +267,17 @@ class _Quantizer:
         """One scale for every group of tied tensors, from the union of their ranges."""
         groups = self.spans
         for node in self.graph.nodes:  # constants that join others take part in their range
-            if _output_rule(node.op) == "same" and self._floats(node):
+            if self._rule(node) == "same" and self._floats(node):
                 root = self._find(self._floats(node)[0])
                 for index, name in enumerate(node.inputs):
                     data = self.graph.constant(name)
                     if data is not None and self._is_activation(node, index):
                         groups[root] = groups[root].include(data)
         for name in self.ranges:
-            root = self._find(name)
-            self.quants[name] = self.fixed.get(root) or groups[root].quant()
+            width = self.homes.get(name, DType.FLOAT32)
+            if width is not DType.FLOAT32:
+                root = self._find(name)
+                self.quants[name] = self.fixed.get(root) or groups[root].quant(width)
 
     def _rewrite(self, node: Node, rescaled: Mapping[tuple[str, int], str]) -> None:
         inputs = list(node.inputs)
@@ -285,7 +299,7 @@ class _Quantizer:
             self.editor.replace_node(node.name, replace(node, inputs=tuple(inputs)))
 
     def _requantized(self, name: str, quant: QuantParams) -> str:
-        type = TensorType(self.graph.type_of(name).shape, DType.INT8, quant)
+        type = TensorType(self.graph.type_of(name).shape, self.homes[name], quant)
         out = self.editor.add_tensor(f"{name}_rescaled", type)
         self.editor.add_node(
             Node(
@@ -293,27 +307,45 @@ class _Quantizer:
                 "requantize",
                 (name,),
                 (out,),
-                ConversionAttributes(DType.INT8),
+                ConversionAttributes(self.homes[name]),
             )
         )
         return out
 
     def _weights(self, node: Node, index: int, data: Array) -> tuple[str, QuantParams]:
         axis = weight_axes(node.op).get(index)
-        others = None if axis is None else tuple(i for i in range(data.ndim) if i != axis)
-        largest = np.abs(data.astype(np.float64)).max(axis=others)
-        scale = np.atleast_1d(largest / 127)
-        scale = np.where(scale < np.finfo(np.float32).tiny, 1.0, scale)
-        scale = np.maximum(scale, self._least_scale(node, len(scale))).astype(np.float32)
+        if node.op == "fully_connected" and self.recipe.dense_per_channel:
+            axis = 0
+        real = data.astype(np.float64)
+        wanted = self._weight_scale(real, axis)
+        wanted = np.where(wanted < np.finfo(np.float32).tiny, 1.0, wanted)
+        wanted = np.maximum(wanted, self._least_scale(node, len(wanted)))
+        scale = wanted.astype(np.float32)
         shape = [1] * data.ndim
         if axis is None:
             quant = QuantParams(scale, np.zeros(1, np.int64))
         else:
             shape[axis] = len(scale)
             quant = QuantParams.per_channel(scale, axis)
-        stored = np.rint(data / scale.astype(np.float64).reshape(shape))
-        stored = np.clip(stored, -127, 127).astype(np.int8)
+        steps = np.rint(real / scale.astype(np.float64).reshape(shape))
+        stored = np.clip(steps, -127, 127).astype(np.int8)
         return self.editor.add_constant(node.inputs[index], stored, quant), quant
+
+    def _weight_scale(self, data: NDArray[np.float64], axis: int | None) -> NDArray[np.float64]:
+        """One scale, or one along an axis, that covers the weights or errs the least on them."""
+        rows = data.reshape(1, -1) if axis is None else np.moveaxis(data, axis, 0)
+        rows = rows.reshape(len(rows), -1)
+        full: NDArray[np.float64] = np.abs(rows).max(axis=1, initial=0.0) / 127
+        if self.recipe.weight_ranges == "min-max":
+            return full
+        safe = np.where(full > 0, full, 1.0)
+        best, least = safe, np.full(len(rows), np.inf)
+        for step in _WEIGHT_STEPS:
+            tried = (safe * step)[:, None]
+            error = np.square(np.clip(np.rint(rows / tried), -127, 127) * tried - rows).sum(1)
+            best = np.where(error < least, tried[:, 0], best)
+            least = np.minimum(error, least)
+        return np.where(full > 0, best, 0.0)
 
     def _least_scale(self, node: Node, count: int) -> Array:
         """Scales of weights below which the 32-bit bias would overflow, with room for the sum."""
@@ -324,6 +356,8 @@ class _Quantizer:
         bias = self.graph.constant(node.inputs[index])
         if bias is None:
             return np.zeros(count)
+        if self._width(node) is DType.INT16:
+            return np.zeros(count)  # 64 bits hold every bias that matters
         needed = np.abs(bias.astype(np.float64)) / (self._input_scale(node) * (_INT32_MAX // 2))
         return needed if len(needed) == count else np.full(count, needed.max(initial=0.0))
 
@@ -338,20 +372,19 @@ class _Quantizer:
                 hint="keep the model in float (--precision float32)",
             )
         scale = np.float32(self._input_scale(node)) * weights.scale
-        stored = np.clip(np.rint(data / scale.astype(np.float64)), -_INT32_MAX, _INT32_MAX)
         axis = 0 if len(scale) > 1 else None
         quant = QuantParams(scale, np.zeros(len(scale), np.int64), axis)
-        return self.editor.add_constant(name, stored.astype(np.int32), quant)
+        wide = self._width(node) is DType.INT16
+        return self.editor.add_constant(name, stored_bias(data, scale, wide), quant)
 
     def _constant(self, node: Node, name: str, data: Array) -> str:
         """A constant that stands for an activation, such as the second operand of a sum."""
-        if _output_rule(node.op) == "same":
+        width = self._width(node)
+        if self._rule(node) == "same":
             quant = self.quants[self._floats(node)[0]]
         else:
-            quant = Range().include(data).quant()
-        scale, zero = float(quant.scale[0]), int(quant.zero_point[0])
-        stored = np.clip(np.rint(data.astype(np.float64) / scale) + zero, -128, 127).astype(np.int8)
-        return self.editor.add_constant(name, stored, quant)
+            quant = Range().include(data).quant(width)
+        return self.editor.add_constant(name, stored_values(data, quant, width), quant)
 
 
 def require_samples(graph: Graph, samples: Sequence[Sample]) -> None:
