@@ -82,7 +82,11 @@ def _name_of(raw: bytes, where: str) -> str:
 
 
 def inline_calls(
-    nodes: Iterable[FlatNode], library: FunctionLibrary, outputs: Sequence[str]
+    nodes: Iterable[FlatNode],
+    library: FunctionLibrary,
+    outputs: Sequence[str],
+    *,
+    shorten: bool = True,
 ) -> list[FlatNode]:
     """Replaces every call that the outputs need by the nodes of the function.
 
@@ -92,6 +96,7 @@ def inline_calls(
         nodes: in any order.
         library: where functions are found.
         outputs: tensors that are wanted; nodes they do not need are left out.
+        shorten: drops the names of calls in front of inlined names, where they stay unique.
 
     Raises:
         CorruptModelError: a function is missing or calls itself, or arguments do not match.
@@ -118,7 +123,8 @@ def inline_calls(
                 by_name[part.name] = part
         done[name] = node
         stack += [node_of(item) for item in node.inputs] + node.control_inputs
-    return _shorten(list(done.values()), set(depth))
+    found = list(done.values())
+    return _shorten(found, set(depth)) if shorten else found
 
 
 def _shorten(nodes: list[FlatNode], inlined: set[str]) -> list[FlatNode]:

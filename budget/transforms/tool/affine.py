@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -41,9 +42,17 @@ def channel_vector(product: NodeDef, weights: Any, values: Any) -> Any:
     Returns:
         None if it differs along another axis than the channels', or has more axes than the product.
     """
-    count = channel_count(product, weights)
     rank = 2 if product.op == "MatMul" else 4
     axis = 1 if is_channels_first(product) else rank - 1
+    return vector_along(values, rank, axis, channel_count(product, weights))
+
+
+def vector_along(values: Any, rank: int, axis: int, count: int) -> Any:
+    """A constant that broadcasts against a tensor, as one value for each index of an axis.
+
+    Returns:
+        None if it differs along another axis, or has more axes than ``rank``.
+    """
     if values.size == 1 and values.ndim <= rank:
         return np.full(count, values.ravel()[0], values.dtype)
     wanted = [1] * rank
@@ -65,6 +74,42 @@ def scaled(product: NodeDef, weights: Any, factor: Any) -> Any:
     if product.op == "MatMul" and product.attributes.get("transpose_b"):
         return weights * factor[:, None]
     return weights * factor
+
+
+def input_count(product: NodeDef, weights: Any) -> int:
+    """Number of input channels that the weights hold."""
+    if product.op == "MatMul":
+        return int(weights.shape[1 if product.attributes.get("transpose_b") else 0])
+    return int(weights.shape[2])
+
+
+def pads_nothing(product: NodeDef, weights: Any) -> bool:
+    """Whether every tap of the product's window reads an element of its input."""
+    if product.op == "MatMul" or product.attributes.get("padding") == b"VALID":
+        return True
+    if product.attributes.get("padding") == b"EXPLICIT":
+        return not any(product.attributes.get("explicit_paddings", ()))
+    return bool(weights.shape[:2] == (1, 1))
+
+
+def array_of(node: NodeDef) -> Any:
+    """The elements of a constant; None for another node."""
+    value = node.value
+    return None if value is None else value.array
+
+
+def norm_factor_and_offset(norm: NodeDef, parameters: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Factor and offset of a batch norm in double precision: y = factor · x + offset.
+
+    Args:
+        norm: a FusedBatchNorm of any version, or BatchNormWithGlobalNormalization.
+        parameters: ``scale``, ``offset``, ``mean`` and ``variance``.
+    """
+    epsilon = norm.attributes.get("epsilon", norm.attributes.get("variance_epsilon", 1e-4))
+    factor = 1 / np.sqrt(np.asarray(parameters["variance"], np.float64) + epsilon)
+    if norm.attributes.get("scale_after_normalization", True):
+        factor = factor * parameters["scale"]
+    return factor, parameters["offset"] - parameters["mean"] * factor
 
 
 def bias_add(name: str, product: NodeDef, bias: NodeDef, source: str) -> NodeDef:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
-
-import numpy as np
+from typing import ClassVar
 
 from budget.transforms.tool.affine import (
     BIASED,
     PRODUCT,
+    array_of,
     bias_add,
     bias_vector,
     channel_count,
     is_channels_first,
+    norm_factor_and_offset,
     scaled,
 )
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
@@ -22,11 +22,6 @@ from budget.transforms.tool.transform import Context, Transform
 
 _FUSED = ("scale", "offset", "mean", "variance")
 _GLOBAL = ("mean", "variance", "offset", "scale")
-
-
-def _array(node: NodeDef) -> Any:
-    value = node.value
-    return None if value is None else value.array
 
 
 def _refusal(graph: NodeGraph, match: Match) -> str:
@@ -40,14 +35,14 @@ def _refusal(graph: NodeGraph, match: Match) -> str:
     for product, weights in _products(match):
         if product.op == "MatMul" or is_channels_first(product) != is_channels_first(root):
             return "the product before it has another layout"
-        total += channel_count(product, _array(weights))
-    if any(_array(nodes[name]).shape != (total,) for name in _FUSED):
+        total += channel_count(product, array_of(weights))
+    if any(array_of(nodes[name]).shape != (total,) for name in _FUSED):
         return "its parameters are not one value for each channel"
-    if "axis" in nodes and int(_array(nodes["axis"])) not in (3, -1):
+    if "axis" in nodes and int(array_of(nodes["axis"])) not in (3, -1):
         return "the convolutions before it are not joined along their channels"
     if "add" in nodes:
-        bias = bias_vector(nodes["product"], _array(nodes["weights"]), nodes["add"],
-                           _array(nodes["bias"]))  # fmt: skip
+        bias = bias_vector(nodes["product"], array_of(nodes["weights"]), nodes["add"],
+                           array_of(nodes["bias"]))  # fmt: skip
         if bias is None:
             return "the constant added before it is not one value for each channel"
     return ""
@@ -58,7 +53,8 @@ def _products(match: Match) -> list[tuple[NodeDef, NodeDef]]:
     nodes = match.nodes
     if "product" in nodes:
         return [(nodes["product"], nodes["weights"])]
-    return [(nodes["product0"], nodes["weights0"]), (nodes["product1"], nodes["weights1"])]
+    count = sum(name.startswith("product") for name in nodes)
+    return [(nodes[f"product{i}"], nodes[f"weights{i}"]) for i in range(count)]
 
 
 def _heads(below: Pattern) -> list[Pattern]:
@@ -72,18 +68,15 @@ def _heads(below: Pattern) -> list[Pattern]:
 
 
 _CONVOLUTION = replace(PRODUCT, op="Conv2D|DepthwiseConv2dNative")
-_BRANCHES = tuple(
-    Pattern("Conv2D", (Pattern(), Pattern("Const", capture=f"weights{i}")),
-            capture=f"product{i}", single=True)
-    for i in range(2)
+_BRANCH = Pattern(
+    "Conv2D", (Pattern(), Pattern("Const", capture="weights")), capture="product", single=True,
+    repeat=True,
 )  # fmt: skip
 _BELOW = (
     replace(BIASED, inputs=(_CONVOLUTION, BIASED.inputs[1]), optional=True),
     Pattern("BatchToSpaceND", (_CONVOLUTION, Pattern(), Pattern()), capture="spread", single=True),
-    Pattern(
-        "ConcatV2", (*_BRANCHES, Pattern("Const", capture="axis")), capture="join", single=True
-    ),
-    Pattern("Concat", (Pattern("Const", capture="axis"), *_BRANCHES), capture="join", single=True),
+    Pattern("ConcatV2", (_BRANCH, Pattern("Const", capture="axis")), capture="join", single=True),
+    Pattern("Concat", (Pattern("Const", capture="axis"), _BRANCH), capture="join", single=True),
 )
 _PATTERNS = tuple(head for below in _BELOW for head in _heads(below))
 
@@ -93,7 +86,9 @@ class FoldOldBatchNorms(Transform):
     """Replaces s · (w ∗ x + b - μ) + β by (s · w) ∗ x + (β + (b - μ) · s), where s = γ / √(σ² + ε).
 
     For Conv2D and DepthwiseConv2dNative, with a bias between or without, before a BatchToSpaceND
-    or two of them joined along their channels. The addition takes the batch norm's name.
+    or any number of Conv2D joined along their channels. The addition takes the batch norm's name.
+    ``compat`` folds what the old tool did: no FusedBatchNormV2 and V3, no depthwise convolution,
+    no bias between, no more than two joined.
     """
 
     called: ClassVar[str] = "fold_old_batch_norms"
@@ -103,6 +98,8 @@ class FoldOldBatchNorms(Transform):
         notes: dict[str, str] = {}
         for pattern in _PATTERNS:
             matches, refusals = find_matches(graph, pattern)
+            if context.compat:
+                matches = [match for match in matches if _was_folded(match)]
             notes.update({item.node: item.reason for item in refusals})
             if matches:
                 graph = _fold(graph, matches)
@@ -114,31 +111,34 @@ class FoldOldBatchNorms(Transform):
         return graph
 
 
-def _factor_and_offset(match: Match) -> tuple[Any, Any]:
-    root = match.root
-    scale, offset, mean, variance = (_array(match.nodes[name]) for name in _FUSED)
-    epsilon = root.attributes.get("epsilon", root.attributes.get("variance_epsilon", 1e-4))
-    factor = 1 / np.sqrt(np.asarray(variance, np.float64) + epsilon)
-    if root.attributes.get("scale_after_normalization", True):
-        factor = factor * scale
-    return factor, offset - mean * factor
+def _was_folded(match: Match) -> bool:
+    """Whether the Graph Transform Tool folded that form."""
+    products = _products(match)
+    return (
+        match.root.op in ("FusedBatchNorm", "BatchNormWithGlobalNormalization")
+        and "add" not in match.nodes
+        and len(products) <= 2
+        and all(product.op == "Conv2D" for product, _ in products)
+    )
 
 
 def _fold(graph: NodeGraph, matches: list[Match]) -> NodeGraph:
     rewriting = Rewriting(graph)
     for match in matches:
         nodes, root = match.nodes, match.root
-        factors, offsets = _factor_and_offset(match)
+        factors, offsets = norm_factor_and_offset(
+            root, {name: array_of(nodes[name]) for name in _FUSED}
+        )
         if "add" in nodes:
-            bias = bias_vector(nodes["product"], _array(nodes["weights"]), nodes["add"],
-                               _array(nodes["bias"]))  # fmt: skip
+            bias = bias_vector(nodes["product"], array_of(nodes["weights"]), nodes["add"],
+                               array_of(nodes["bias"]))  # fmt: skip
             offsets = offsets + bias * factors
         around = nodes.get("spread") or nodes.get("join")
         new: list[NodeDef] = []
         renamed: dict[str, str] = {}
         start = 0
         for product, weights in _products(match):
-            values = _array(weights)
+            values = array_of(weights)
             stop = start + channel_count(product, values)
             kernel = scaled(product, values, factors[start:stop]).astype(values.dtype)
             held = rewriting.constant_like(weights, kernel)

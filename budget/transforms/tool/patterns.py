@@ -10,7 +10,8 @@ Pattern("Mul", (
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from budget.readers.graphdef import node_of
@@ -45,6 +46,7 @@ class Pattern:
         commutative: two inputs may stand in either order.
         optional: where no such node stands, its first input may stand in its place.
         single: nobody but the node above reads it, and the caller does not.
+        repeat: stands for one input or more; captures below it end in 0, 1, 2 …
         condition: asked last, of the head of a pattern only; returns why not, or nothing.
     """
 
@@ -54,6 +56,7 @@ class Pattern:
     commutative: bool = False
     optional: bool = False
     single: bool = False
+    repeat: bool = False
     condition: Callable[[NodeGraph, Match], str] | None = None
 
     @property
@@ -159,13 +162,33 @@ def _fit_inputs(
     if not pattern.inputs:
         yield _NOTHING
         return
-    if len(pattern.inputs) != len(node.inputs):
+    patterns = _repeated(pattern.inputs, len(node.inputs))
+    if len(patterns) != len(node.inputs):
         return
     orders = [node.inputs]
     if pattern.commutative and len(node.inputs) == 2:
         orders.append(node.inputs[::-1])
     for order in orders:
-        yield from _fit_each(graph, pattern.inputs, order, node.name, reasons)
+        yield from _fit_each(graph, patterns, order, node.name, reasons)
+
+
+@lru_cache(maxsize=1024)
+def _repeated(patterns: tuple[Pattern, ...], count: int) -> tuple[Pattern, ...]:
+    """Patterns of as many inputs, where one of them may be repeated."""
+    at = next((index for index, item in enumerate(patterns) if item.repeat), None)
+    copies = count - len(patterns) + 1
+    if at is None or copies < 1:
+        return patterns
+    numbered = tuple(_numbered(patterns[at], index) for index in range(copies))
+    return (*patterns[:at], *numbered, *patterns[at + 1 :])
+
+
+def _numbered(pattern: Pattern, index: int) -> Pattern:
+    return replace(
+        pattern,
+        inputs=tuple(_numbered(item, index) for item in pattern.inputs),
+        capture=f"{pattern.capture}{index}" if pattern.capture else "",
+    )
 
 
 def _fit_each(

@@ -14,29 +14,42 @@ ENTRY_POINTS = "budget.transforms"
 
 _PACKAGE = "budget.transforms.tool"
 TRANSFORMS: dict[str, str] = {
+    "add_default_attributes": "add_default_attributes:AddDefaultAttributes",
     "backport_concatv2": "backport_concatv2:BackportConcatV2",
+    "backport_tensor_array_v3": "backport_tensor_array_v3:BackportTensorArrayV3",
+    "decompose_batch_norms": "decompose_batch_norms:DecomposeBatchNorms",
     "flatten_atrous_conv": "flatten_atrous_conv:FlattenAtrousConv",
     "fold_batch_norms": "fold_batch_norms:FoldBatchNorms",
     "fold_constants": "fold_constants:FoldConstants",
+    "fold_control_flow": "fold_control_flow:FoldControlFlow",
+    "fold_leading_batch_norms": "fold_leading_batch_norms:FoldLeadingBatchNorms",
     "fold_old_batch_norms": "fold_old_batch_norms:FoldOldBatchNorms",
+    "fold_padding": "padding:FoldPadding",
     "freeze_requantization_ranges": "freeze_requantization_ranges:FreezeRequantizationRanges",
+    "fuse_bias_and_activation": "fuse_bias_and_activation:FuseBiasAndActivation",
     "fuse_pad_and_conv": "fuse_convolutions:FusePadAndConv",
     "fuse_resize_and_conv": "fuse_convolutions:FuseResizeAndConv",
     "fuse_resize_pad_and_conv": "fuse_convolutions:FuseResizePadAndConv",
+    "inline_partitionedcall": "inline_partitionedcall:InlinePartitionedCall",
     "insert_logging": "insert_logging:InsertLogging",
     "merge_duplicate_nodes": "merge_duplicate_nodes:MergeDuplicateNodes",
+    "merge_reshapes": "merge_reshapes:MergeReshapes",
     "obfuscate_names": "obfuscate_names:ObfuscateNames",
     "quantize_weights": "quantize_weights:QuantizeWeights",
     "remove_attribute": "remove_attribute:RemoveAttribute",
     "remove_control_dependencies": "remove_control_dependencies:RemoveControlDependencies",
     "remove_device": "remove_device:RemoveDevice",
     "remove_nodes": "remove_nodes:RemoveNodes",
+    "remove_training_nodes": "remove_training_nodes:RemoveTrainingNodes",
     "rename_attribute": "rename_attribute:RenameAttribute",
     "rename_node": "rename_node:RenameNode",
     "rename_op": "rename_op:RenameOp",
+    "rewrite_hard_swish": "rewrite_hard_swish:RewriteHardSwish",
     "round_weights": "round_weights:RoundWeights",
     "set_device": "set_device:SetDevice",
     "sort_by_execution_order": "sort_by_execution_order:SortByExecutionOrder",
+    "split_padding": "padding:SplitPadding",
+    "split_separable": "split_separable:SplitSeparable",
     "strip_unused_nodes": "strip_unused_nodes:StripUnusedNodes",
 }
 """Name → module and class under this package."""
@@ -49,8 +62,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 _FOLD = "fold_constants(ignore_errors=true) fold_batch_norms fold_old_batch_norms"
 PRESETS: dict[str, str] = {
-    "deploy": "strip_unused_nodes remove_nodes(op=Identity, op=CheckNumerics) "
-    f"{_FOLD} merge_duplicate_nodes sort_by_execution_order",
+    "deploy": "strip_unused_nodes inline_partitionedcall fold_control_flow remove_training_nodes "
+    "remove_nodes(op=Identity, op=CheckNumerics) "
+    f"{_FOLD} fold_leading_batch_norms fold_batch_norms "
+    "merge_reshapes merge_duplicate_nodes sort_by_execution_order",
     "missing-kernels": f"strip_unused_nodes {_FOLD}",
     "file-size": f"strip_unused_nodes {_FOLD} round_weights(num_steps=256)",
 }

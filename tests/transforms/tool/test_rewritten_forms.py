@@ -86,6 +86,89 @@ def mirrored(tf: Any, x: Any) -> Any:
     return tf.pad(x, [[0, 0], [2, 1], [1, 2], [0, 0]], "REFLECT")
 
 
+def called(tf: Any, x: Any) -> Any:
+    """A call inside a call, of two results each."""
+    whole = tensorflow()
+
+    @whole.function  # type: ignore[untyped-decorator]
+    def inner(a: Any, b: Any) -> Any:
+        return a * b, a - b
+
+    @whole.function  # type: ignore[untyped-decorator]
+    def outer(a: Any) -> Any:
+        product, difference = inner(a, a + 1.0)
+        return whole.nn.relu(difference), product * draw(3)
+
+    first, second = outer(x)
+    return conv(tf, first + second)
+
+
+def decided(tf: Any, x: Any) -> Any:
+    """Branches of functions, decided by constants; an index outside the cases takes the last."""
+    whole = tensorflow()
+    y = whole.cond(whole.constant(False), lambda: x * 2.0, lambda: whole.nn.relu(x) + 1.0)
+    return whole.switch_case(whole.constant(7), [lambda: y, lambda: y - x, lambda: y * x])
+
+
+def switched(tf: Any, x: Any) -> Any:
+    """Branches of single nodes, as TensorFlow 1 wrote them, with a constant that waits for one."""
+    raw = tensorflow().raw_ops
+    chosen = tf.identity(tf.constant(True))
+    off, on = raw.Switch(data=x, pred=chosen)
+    pivot_off, pivot_on = raw.Switch(data=chosen, pred=chosen)
+    with tf.control_dependencies([tf.identity(pivot_on, name="pivot")]):
+        factor = tf.constant(draw(3))
+    with tf.control_dependencies([tf.identity(pivot_off)]):
+        other = tf.constant(draw(3))
+    merged, index = raw.Merge(inputs=[off + other, on * factor])
+    return merged + tf.cast(index, tf.float32)
+
+
+def dropped(tf: Any, x: Any, kind: int) -> Any:
+    """Dropout that was left switched on, with a rate of nothing so that outputs agree."""
+    if kind == 0:  # TensorFlow 1: the kept are those whose noise and share reach one
+        mask = tf.floor(tf.random_uniform(x.shape, seed=1) + tf.constant(1.0))
+        return tf.multiply(tf.divide(x, tf.constant(1.0)), mask)
+    noise = tf.random_uniform(x.shape, seed=1)
+    if kind == 1:
+        kept = tf.cast(tf.greater_equal(noise, tf.constant(0.0)), tf.float32)
+        return x * tf.constant(1.0) * kept
+    return tf.where_v2(tf.greater_equal(noise, tf.constant(0.0)), x * tf.constant(1.0), 0.0)
+
+
+def swish(tf: Any, x: Any, kind: int) -> Any:
+    if kind == 0:
+        return x * tf.nn.relu6(x + 3.0) / 6.0
+    if kind == 1:
+        return tf.minimum(tf.maximum(3.0 + x, 0.0), 6.0) * np.float32(1 / 6) * x
+    if kind == 2:
+        return x * (tf.minimum(tf.nn.relu(x + 3.0), 6.0) / 6.0)
+    if kind == 3:
+        return (x * np.float32(1 / 6)) * tf.maximum(tf.minimum(x + 3.0, 6.0), 0.0)
+    return x * tf.raw_ops.ClipByValue(t=x + 3.0, clip_value_min=0.0, clip_value_max=6.0) / 6.0
+
+
+def separable(tf: Any, x: Any, steps: Any = 1) -> Any:
+    u, v = draw(5, 3, 2), draw(2, 3, 4)
+    weights = np.einsum("hir,rwo->hwio", u, v).astype(np.float32)
+    return tf.nn.conv2d(x, tf.constant(weights), steps, "SAME")
+
+
+def leading(tf: Any, x: Any, padding: str = "VALID") -> Any:
+    return conv(tf, raw_norm(tf, x), padding=padding)
+
+
+def fused(tf: Any, x: Any, version: str) -> Any:
+    values = dict(zip(("scale", "offset", "mean", "variance"), [draw(int(x.shape[-1]))
+                      for _ in range(4)], strict=True))  # fmt: skip
+    return getattr(tensorflow().raw_ops, version)(x=x, **values, is_training=False)[0]
+
+
+def joined(tf: Any, x: Any, count: int) -> Any:
+    parts = [conv(tf, x, 2 + i) + (draw(2 + i) if i % 2 else 0.0) for i in range(count)]
+    return tf.concat([conv(tf, x, 3), *parts[1:]], 3)
+
+
 # transform, graph, an operator that must be gone
 CASES: dict[str, tuple[str, Make, str]] = {
     "global norm": ("fold_old_batch_norms", lambda tf, x: raw_norm(tf, conv(tf, x)), "BatchNorm"),
@@ -121,9 +204,109 @@ CASES: dict[str, tuple[str, Make, str]] = {
     "resized and padded": (
         "fuse_resize_pad_and_conv",
         lambda tf, x: conv(tf, mirrored(tf, resized(tf, x)), padding="VALID"), "MirrorPad"),
+    "call": ("inline_partitionedcall", called, "PartitionedCall"),
+    "decided branches": ("fold_control_flow", decided, "StatelessIf"),
+    "decided cases": ("fold_control_flow", decided, "StatelessCase"),
+    "switches": ("fold_control_flow", switched, "Switch"),
+    "merges": ("fold_control_flow", switched, "Merge"),
+    "old dropout": ("remove_training_nodes", lambda tf, x: dropped(tf, x, 0), "Random"),
+    "dropout": ("remove_training_nodes", lambda tf, x: dropped(tf, x, 1), "Random"),
+    "newer dropout": ("remove_training_nodes", lambda tf, x: dropped(tf, x, 2), "Random"),
+    "before a convolution": ("fold_leading_batch_norms", leading, "BatchNorm"),
+    "decomposed, before a convolution": (
+        "fold_leading_batch_norms",
+        lambda tf, x: conv(tf, (x - draw(3)) * draw(3) / draw(3) + draw(1, 3), padding="VALID"),
+        "Mul"),
+    "before a depthwise convolution": (
+        "fold_leading_batch_norms",
+        lambda tf, x: tf.nn.depthwise_conv2d(x * draw(3) + draw(3), draw(3, 3, 3, 2), [1] * 4,
+                                             "VALID"),
+        "Add"),
+    "before a matrix product": (
+        "fold_leading_batch_norms",
+        lambda tf, x: tf.matmul(tf.reshape(x, (12, 36)) * draw(36) + draw(36), draw(5, 36),
+                                transpose_b=True), "Mul"),
+    "factor before padding": (
+        "fold_leading_batch_norms", lambda tf, x: conv(tf, x * draw(3)), "Mul"),
+    "version 2": ("fold_old_batch_norms",
+                  lambda tf, x: fused(tf, conv(tf, x), "FusedBatchNormV2"), "FusedBatchNorm"),
+    "version 3 through a bias": (
+        "fold_old_batch_norms",
+        lambda tf, x: fused(tf, tf.nn.bias_add(conv(tf, x), draw(4)), "FusedBatchNormV3"),
+        "FusedBatchNorm"),
+    "behind four convolutions": (
+        "fold_old_batch_norms",
+        lambda tf, x: raw_norm(tf, tf.concat([conv(tf, x, 2 + i) for i in range(4)], 3)),
+        "BatchNorm"),
+    "decomposed, behind three with biases": (
+        "fold_batch_norms",
+        lambda tf, x: (joined(tf, x, 3) - draw(10)) * draw(1, 1, 1, 10) + draw(10), "Sub"),
+    "decomposed factor behind three": (
+        "fold_batch_norms", lambda tf, x: joined(tf, x, 3) * draw(10), "Mul"),
+    "a division": ("fold_batch_norms", lambda tf, x: conv(tf, x) / draw(4), "RealDiv"),
+    "norm without a product": (
+        "decompose_batch_norms", lambda tf, x: fused(tf, tf.nn.relu(x), "FusedBatchNormV3"),
+        "FusedBatchNorm"),
+    "old norm without a product": (
+        "decompose_batch_norms", lambda tf, x: raw_norm(tf, tf.nn.relu(x)), "BatchNorm"),
+    "activation": (
+        "fuse_bias_and_activation",
+        lambda tf, x: tf.nn.relu6(tf.nn.bias_add(conv(tf, x), draw(4))), "Relu6"),
+    "bias": ("fuse_bias_and_activation", lambda tf, x: draw(4) + conv(tf, x), "Add"),
+    "depthwise bias and activation": (
+        "fuse_bias_and_activation",
+        lambda tf, x: tf.nn.relu(tf.nn.bias_add(tf.nn.depthwise_conv2d(
+            x, draw(3, 3, 3, 2), [1] * 4, "SAME"), draw(6))), "BiasAdd"),
+    "matrix product with bias": (
+        "fuse_bias_and_activation",
+        lambda tf, x: tf.nn.relu(tf.nn.bias_add(tf.matmul(tf.reshape(x, (12, 36)), draw(36, 4)),
+                                                draw(4))), "BiasAdd"),
+    "zeros around": (
+        "fold_padding",
+        lambda tf, x: conv(tf, tf.pad(x, [[0, 0], [2, 1], [0, 3], [0, 0]]), padding="VALID"),
+        "Pad"),
+    "zeros given": (
+        "fold_padding",
+        lambda tf, x: conv(tf, tf.pad(x, [[0, 0], [2, 1], [0, 3], [0, 0]], constant_values=0.0),
+                           padding="VALID"), "Pad"),
+    "hard swish": ("rewrite_hard_swish", lambda tf, x: swish(tf, x, 0), "RealDiv"),
+    "hard swish of maximum": ("rewrite_hard_swish", lambda tf, x: swish(tf, x, 1), "Maximum"),
+    "hard swish of minimum": ("rewrite_hard_swish", lambda tf, x: swish(tf, x, 2), "Minimum"),
+    "hard swish, scaled first": ("rewrite_hard_swish", lambda tf, x: swish(tf, x, 3), "Minimum"),
+    "hard swish, clipped": ("rewrite_hard_swish", lambda tf, x: swish(tf, x, 4), "ClipByValue"),
+    "reshapes": (
+        "merge_reshapes",
+        lambda tf, x: tf.reshape(tf.squeeze(tf.expand_dims(tf.reshape(x, (36, 12)), 1)), (48, -1)),
+        "Squeeze"),
     "all fusions": (
         "fuse_convolutions", lambda tf, x: conv(tf, mirrored(tf, resized(tf, x))), "MirrorPad"),
 }  # fmt: skip
+
+
+REWRITTEN: dict[str, tuple[str, Make, str]] = {
+    "same as a padding": ("split_padding", conv, "Pad"),
+    "explicit as a padding": (
+        "fold_padding split_padding",
+        lambda tf, x: conv(tf, tf.pad(x, [[0, 0], [2, 1], [0, 3], [0, 0]]), padding="VALID"),
+        "Pad"),
+    "separable": ("split_separable", separable, "Conv2D"),
+    "separable with strides": (
+        "split_separable", lambda tf, x: separable(tf, x, [1, 2, 1, 1]), "Conv2D"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REWRITTEN)
+def test_form_is_made(case: str) -> None:
+    """Outputs in TensorFlow stay, what was to come is there, and a second run changes nothing."""
+    transforms, make, present = REWRITTEN[case]
+    graph = built(make)
+    after = graphs.apply(graph, transforms)
+    assert present in graphs.ops(after), graphs.notes_of(graph, transforms)
+    assert after.encode() != graph.encode()
+    (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
+    (new,) = graphs.execute(after.encode(), {"x": X}, ["y"])
+    np.testing.assert_allclose(new, old, rtol=0, atol=2e-6 * np.max(np.abs(old)))
+    assert graphs.apply(after, transforms).encode() == after.encode()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -192,6 +375,45 @@ def test_refusals_tell_why(case: str) -> None:
     (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
     (new,) = graphs.execute(graphs.apply(graph, transforms).encode(), {"x": X}, ["y"])
     np.testing.assert_array_equal(new, old)
+
+
+def test_defaults_are_those_of_tensorflow() -> None:
+    """Attributes left out come back as TensorFlow wrote them; the table is TensorFlow's."""
+    import json
+
+    import default_attributes
+
+    from budget.transforms.tool.add_default_attributes import DEFAULTS
+
+    graph = built(conv)
+    gone = "remove_attribute(attribute_name=dilations) remove_attribute(attribute_name=data_format)"
+    short = graphs.apply(graph, gone)
+    after = graphs.apply(short, "add_default_attributes")
+    assert graphs.parse(short.encode()) != graphs.parse(graph.encode())
+    assert graphs.parse(after.encode()) == graphs.parse(graph.encode())
+    assert graphs.apply(after, "add_default_attributes").encode() == after.encode()
+    assert json.loads(DEFAULTS.read_text()) == default_attributes.table()
+
+
+def test_tensor_arrays_are_older() -> None:
+    """Version 2 computes what version 3 does, without the second output."""
+    raw = tensorflow().raw_ops
+
+    def make(tf: Any, x: Any) -> Any:
+        handle, flow = raw.TensorArrayV3(size=2, dtype=tf.float32)
+        for index in range(2):
+            flow = raw.TensorArrayWriteV3(
+                handle=handle, index=index, value=x * float(index + 1), flow_in=flow
+            )
+        return raw.TensorArrayReadV3(handle=handle, index=1, flow_in=flow, dtype=tf.float32)
+
+    graph = built(make)
+    after = graphs.apply(graph, "backport_tensor_array_v3")
+    assert not any(op.startswith("TensorArray") and op.endswith("V3") for op in graphs.ops(after))
+    assert any(name.endswith("/replacement_flow_node") for name in after.nodes)
+    assert graphs.apply(after, "backport_tensor_array_v3").encode() == after.encode()
+    known = {"TensorArrayV2", "TensorArrayWriteV2", "TensorArrayReadV2"}
+    assert known <= {node.op for node in graphs.parse(after.encode()).node}
 
 
 def requantized(tf: Any, x: Any) -> Any:
