@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from budget.errors import UsageError
-from budget.graph import Array, DType, Graph
+from budget.graph import Array, Graph
 from budget.ops.interpreter import run
 from budget.records import record
 
@@ -254,11 +254,3 @@ def parse(text: str) -> Way:
             raise UsageError(f"{text!r}: {part!r} is not KEY=VALUE")
         settings[key.strip()] = value.strip()
     return find(name.strip(), **settings)
-
-
-def is_float_model(graph: Graph) -> bool:
-    """Whether everything that is computed is float32 (or plain integers, such as indices)."""
-    return all(
-        not t.type.is_quantized and (not t.type.dtype.is_float or t.type.dtype is DType.FLOAT32)
-        for t in graph.tensors.values()
-    )
