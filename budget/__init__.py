@@ -25,6 +25,8 @@ _PUBLIC = {
     "solve": "budget.api.solve",
     "sweep": "budget.api.sweep",
     "transform": "budget.api.transform",
+    "run": "budget.api.run",
+    "diff": "budget.api.diff",
     "transmit": "budget.api.transmit",
     "from_capacitor": "budget.api.intermittent",
     "emit": "budget.api.emit",

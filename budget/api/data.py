@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -12,6 +15,13 @@ from budget.errors import UsageError
 from budget.graph import Array, Graph
 
 MOST_SAMPLES = 1024
+MOST_BYTES = 1 << 29
+# what numpy and zipfile raise on damaged headers, members and streams
+_STUMBLES = (
+    OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, TokenError,
+    SyntaxError, OverflowError, MemoryError, NotImplementedError, RuntimeError, KeyError, TypeError,
+    IndexError, AttributeError,
+)  # fmt: skip
 
 
 def load_samples(
@@ -64,17 +74,37 @@ def _from_file(path: Path, graph: Graph) -> list[dict[str, Array]]:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
+        _check_size(path)
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
             return {path.stem: loaded}
         with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            arrays = {name: loaded[name] for name in loaded.files}
+    except _STUMBLES as error:
         raise UsageError(
-            f"cannot be read as an array: {error}",
+            f"cannot be read as an array: {str(error) or type(error).__name__}",
             where=str(path),
             hint="save it with numpy.save or numpy.savez",
         ) from None
+    # a member that does not begin like an array is given out as bytes
+    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
+    if strange:
+        raise UsageError(f"{', '.join(strange)} inside it is no array", where=str(path))
+    return arrays
+
+
+def _check_size(path: Path) -> None:
+    """Refuses archives that would unfold into more than memory should hold."""
+    size_bytes = path.stat().st_size
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size_bytes = sum(info.file_size for info in archive.infolist())
+    if size_bytes > MOST_BYTES:
+        raise UsageError(
+            f"holds {size_bytes:,} bytes of examples, more than {MOST_BYTES:,}",
+            where=str(path),
+            hint=f"up to {MOST_SAMPLES} examples are read: save fewer",
+        )
 
 
 def _examples(path: Path, graph: Graph, name: str, array: Array) -> list[Array]:
@@ -89,8 +119,17 @@ def _examples(path: Path, graph: Graph, name: str, array: Array) -> list[Array]:
         return [values.reshape(type.shape)]
     if array.shape[1:] in {type.shape, inner} and count:
         return list(values.reshape(-1, *type.shape))
+    # dimensions of extent 1, such as the channel of a grey picture, may be left out
+    if count and _extents(array.shape) == _extents(type.shape):
+        return [values.reshape(type.shape)]
+    if count and _extents(array.shape[1:]) == _extents(type.shape):
+        return list(values.reshape(-1, *type.shape))
     raise UsageError(
         f"has shape {list(array.shape)}; input {name!r} is {list(type.shape)}",
         where=str(path),
         hint="examples come first: [example][...]",
     )
+
+
+def _extents(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(extent for extent in shape if extent != 1)

@@ -21,7 +21,10 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "transmit": ("transmit",),
     "sweep": ("sweep",),
     "transform": ("transform",),
+    "run": ("run",),
+    "diff": ("diff",),
     "emit": ("emit",),
+    "hear": ("hear",),
     "measure": ("measure",),
     "profiles": (
         *("devices", "sources", "converters", "storage", "radios", "sensors"),
