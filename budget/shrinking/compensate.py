@@ -32,6 +32,7 @@ from budget.shrinking.linear import (
     unrolled,
 )
 from budget.shrinking.stored import real_values, stored_bias, stored_inputs
+from budget.transforms.cluster import Integers, code_book, nearest
 
 _DAMPING = 0.01
 _MOST_INPUTS = 2048
@@ -43,6 +44,7 @@ def compensate(
     values: Sequence[Mapping[str, Array]],
     *,
     rounding: bool = True,
+    code_book_size: int | None = None,
     seed: int = 0,
 ) -> Graph:
     """A quantised graph with the same types whose weights and biases make up for rounding.
@@ -52,6 +54,7 @@ def compensate(
         quantized: made of it; nodes that compute the same have the same names.
         values: what the float graph computes (`Calibration.activations`).
         rounding: also choose how weights are rounded; else biases only are corrected.
+        code_book_size: each layer's weights take at most so many values; None: any.
         seed: for the choice of the places that count.
     """
     random = np.random.default_rng(seed)
@@ -60,7 +63,9 @@ def compensate(
     for node in quantized.nodes:
         original = graph.nodes_by_name.get(node.name)
         if original is not None and _is_integer_layer(quantized, node):
-            new = _corrected(graph, quantized, original, node, values, running, rounding, random)
+            wanted = code_book_size if rounding else None
+            pair = (original, node)
+            new = _corrected(graph, quantized, pair, values, running, rounding, wanted, random)
             changed.update(new)
         for found in running:
             given = {**found, **{n: changed[n] for n in node.present_inputs if n in changed}}
@@ -79,14 +84,15 @@ def _is_integer_layer(graph: Graph, node: Node) -> bool:
 def _corrected(
     graph: Graph,
     quantized: Graph,
-    original: Node,
-    node: Node,
+    pair: tuple[Node, Node],
     values: Sequence[Mapping[str, Array]],
     running: Sequence[Mapping[str, Array]],
     rounding: bool,
+    book_size: int | None,
     random: np.random.Generator,
 ) -> dict[str, Array]:
     """New stored weights and bias of one layer, by tensor name."""
+    original, node = pair
     weights, stored = graph.constant(original.inputs[1]), quantized.constant(node.inputs[1])
     w_quant = quantized.type_of(node.inputs[1]).quant
     x_quant = quantized.type_of(node.inputs[0]).quant
@@ -107,7 +113,10 @@ def _corrected(
     w_rounded = matrices(node, real_values(stored, w_quant), channels)
     if rounding and w.shape[2] <= _MOST_INPUTS:
         scales = matrices(node, np.broadcast_to(_scales_like(w_quant, shape), shape), channels)
-        steps = np.stack([_rounded(w[g], x_rounded[g], scales[g][:, :1]) for g in range(len(w))])
+        book = _book(w, x_rounded, scales, book_size)
+        steps = np.stack(
+            [_rounded(w[g], x_rounded[g], scales[g][:, :1], book) for g in range(len(w))]
+        )
         changed[node.inputs[1]] = from_matrices(node, steps, shape).astype(np.int8)
         w_rounded = steps * scales
     name = bias_name(node)
@@ -132,19 +141,28 @@ def _scales_like(quant: QuantParams, shape: tuple[int, ...]) -> Floats:
     return quant.scale.astype(np.float64).reshape([1] * len(shape))
 
 
-def _rounded(w: Floats, x: Floats, scale: Floats) -> Floats:
-    """Weights in whole steps of their scales, from -127 to 127; [out][k]."""
+def _book(w: Floats, x: Floats, scales: Floats, size: int | None) -> Integers:
+    """What steps weights may take: all, or a code book for what the inputs make of errors."""
+    if size is None:
+        return np.arange(-127, 128)
+    energy = np.square(x).mean(1)[:, None, :] + 1e-9
+    stored = np.clip(np.rint(w / scales), -127, 127)
+    return code_book(stored, size, np.square(scales) * energy)
+
+
+def _rounded(w: Floats, x: Floats, scale: Floats, book: Integers) -> Floats:
+    """Weights in whole steps of their scales, as a code book has them; [out][k]."""
     gram = x.T @ x
     diagonal = np.diag_indices_from(gram)
     ridge = _DAMPING * float(np.trace(gram)) / len(gram)
     if ridge <= 0:
-        return np.clip(np.rint(w / scale), -127, 127)
+        return nearest(w / scale, book)
     gram[diagonal] += ridge
     inverse = np.linalg.inv(gram)
     upper = np.linalg.cholesky((inverse + inverse.T) / 2).T
     rest, steps = w.copy(), np.zeros_like(w)
     for k in range(w.shape[1]):
-        steps[:, k] = np.clip(np.rint(rest[:, k] / scale[:, 0]), -127, 127)
+        steps[:, k] = nearest(rest[:, k] / scale[:, 0], book)
         error = (rest[:, k] - steps[:, k] * scale[:, 0]) / upper[k, k]
         rest[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
     return steps
