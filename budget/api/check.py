@@ -197,6 +197,7 @@ class Estimate:
             sense_w=around.sense_w,
             sense_running=around.sense_running,
             front_end=around.front_end,
+            specification=around.specification,
             second=self.second,
             second_ratio=around.second_ratio,
             decide_operations=sum(self.program.types[name].element_count for name in outputs),

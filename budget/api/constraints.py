@@ -13,6 +13,7 @@ from budget.verdict import Constraint, Status, judge, not_judged
 
 if TYPE_CHECKING:
     from budget.api.check import Estimate
+    from budget.features import FeatureSpec
 
 
 def constraints_of(
@@ -20,14 +21,16 @@ def constraints_of(
 ) -> tuple[Constraint, ...]:
     """Memory, time, then energy; only what the question gives occasion to judge."""
     return (
-        *memory_constraints(estimated),
+        *memory_constraints(estimated, question.around.specification),
         *_time(estimated, cycle, question),
         *_energy(cycle, power, question),
         *_peak_current(estimated, question),
     )
 
 
-def memory_constraints(estimated: Estimate) -> list[Constraint]:
+def memory_constraints(
+    estimated: Estimate, front_end: FeatureSpec | None = None
+) -> list[Constraint]:
     """Flash and RAM; not judged where the device's profile does not say."""
     device, inference = estimated.device, estimated.inference
     flash, ram = inference.flash, inference.ram
@@ -37,6 +40,13 @@ def memory_constraints(estimated: Estimate) -> list[Constraint]:
             (flash, exact(float(estimated.second_program.weight_bytes), "bytes")), "bytes"
         )
         ram = max((ram, estimated.second.ram), key=lambda q: float(q.value))
+    if front_end is not None:
+        # its stack is not deeper than the network's, and they do not run at once
+        from budget.features.cycles import predict_front_end
+
+        code = predict_front_end(front_end).code_bytes
+        flash = total((flash, exact(float(front_end.constant_bytes + code), "bytes")), "bytes")
+        ram = total((ram, exact(float(front_end.state_bytes), "bytes")), "bytes")
     found = []
     for name, need, have in (("flash", flash, device.flash_bytes), ("ram", ram, device.ram_bytes)):
         if have is None:

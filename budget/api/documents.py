@@ -38,6 +38,11 @@ def model_document(model: Model, weight_bytes: int) -> dict[str, Any]:
 def check_document(check: Check) -> dict[str, Any]:
     """`budget check --json`."""
     inference, question = check.inference, check.question
+    front_end = None
+    if question.around.specification is not None:
+        from budget.features import front_end_document
+
+        front_end = front_end_document(question.around.specification)
     return {
         "schema": SCHEMA,
         "command": "check",
@@ -58,6 +63,7 @@ def check_document(check: Check) -> dict[str, Any]:
             "power": quantity_document(inference.power),
             "boundary": inference.boundary,
         },
+        "front_end": front_end,
         "ledger": check.power.ledger.to_json() if check.power else None,
         "memory": {
             "arena_bytes": check.program.arena_bytes,

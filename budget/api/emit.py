@@ -78,6 +78,7 @@ def emit(
     data: str | Path | Sequence[Mapping[str, Array]] | None = None,
     precision: str | None = None,
     remove_constant_channels: bool = True,
+    front_end: bool | str | Path = False,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
@@ -97,6 +98,8 @@ def emit(
         data: representative inputs, for a float model that becomes int8.
         precision: what the device will run; a float model becomes int8 if not given.
         remove_constant_channels: leave out what is the same for every input; exact.
+        front_end: write what makes the input of sound, too: True for the specification beside the
+            model, or its path.
         inputs: as for `check`.
         outputs: as for `check`.
         input_shapes: as for `check`.
@@ -131,7 +134,12 @@ def emit(
         target=options.kernel_target,
         optimise=options.optimise,
     )
-    files = emit_files(program, options, examples=examples, reference=graph)
+    named = None
+    if front_end:
+        from budget.api.front_ends import front_end_of
+
+        named = front_end_of(model, None if front_end is True else front_end)
+    files = emit_files(program, options, examples=examples, reference=graph, front_end=named)
     manifest = jsons.loads(files[f"{options.name}.json"])
     if folder is not None:
         write_folder(Path(folder), files)

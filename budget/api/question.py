@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from budget import units
 from budget.api.models import Model, prepare
@@ -17,6 +18,9 @@ from budget.records import record
 from budget.scenario.schema import Preprocess, Scenario, load_scenario, merged
 from budget.scenario.source import Chain
 
+if TYPE_CHECKING:
+    from budget.features import FeatureSpec
+
 _SAMPLE_BYTES = 2  # front ends read int16
 
 
@@ -26,6 +30,7 @@ class Surroundings:
 
     Attributes:
         clip_bytes: samples that the front end reads for one inference; 0 where there is none.
+        specification: of the front end, where a file describes it.
     """
 
     sensor: Sensor | None = None
@@ -36,6 +41,7 @@ class Surroundings:
     sense_running: bool = False
     front_end: Cost | None = None
     clip_bytes: int = 0
+    specification: FeatureSpec | None = None
     second: Model | None = None
     second_ratio: float = 0.0
     radio: Radio | None = None
@@ -101,7 +107,7 @@ def question_of(scenario: Scenario) -> Question:
     source, sense, transmit = scenario.source, scenario.sense, scenario.transmit
     _require_positive(scenario)
     second = prepare(scenario.second.model) if scenario.second.model else None
-    front_end, clip_bytes = _front_end(scenario.preprocess)
+    front_end, specification = _front_end(scenario.preprocess)
     around = Surroundings(
         sensor=library.sensor(sense.sensor) if sense.sensor else None,
         sensor_mode=sense.mode,
@@ -110,7 +116,8 @@ def question_of(scenario: Scenario) -> Question:
         sense_w=sense.power_w or 0.0,
         sense_running=sense.processor == "running",
         front_end=front_end,
-        clip_bytes=clip_bytes,
+        clip_bytes=0 if specification is None else specification.clip_samples * _SAMPLE_BYTES,
+        specification=specification,
         second=second,
         second_ratio=_or_one(scenario.second.ratio) if second else 0.0,
         radio=library.radio(transmit.radio) if transmit.radio else None,
@@ -218,26 +225,17 @@ def _or_one(ratio: float | None) -> float:
     return 1.0 if ratio is None else ratio
 
 
-def _front_end(preprocess: Preprocess) -> tuple[Cost | None, int]:
+def _front_end(preprocess: Preprocess) -> tuple[Cost | None, FeatureSpec | None]:
     if preprocess.features:
+        from budget.api.front_ends import specification_path
         from budget.features import FeatureSpec, front_end_cost
-        from budget.zoo import MODELS
 
-        text = preprocess.features
-        name = text.removeprefix("zoo:")
-        path = MODELS / f"{name}.features.toml" if text.startswith("zoo:") else Path(text)
-        if not path.is_file():
-            raise UsageError(
-                f"there is no front end '{text}'",
-                where="--features",
-                hint="give a specification file, or zoo:hotword",
-            )
-        spec = FeatureSpec.load(path)
-        return front_end_cost(spec), spec.clip_samples * _SAMPLE_BYTES
+        spec = FeatureSpec.load(specification_path(preprocess.features))
+        return front_end_cost(spec), spec
     if preprocess.macs is None and preprocess.operations is None:
-        return None, 0
+        return None, None
     macs = int(preprocess.macs or 0)
-    return Cost(macs=macs, macs_run=macs, alu=int(preprocess.operations or 0)), 0
+    return Cost(macs=macs, macs_run=macs, alu=int(preprocess.operations or 0)), None
 
 
 def _require_positive(scenario: Scenario) -> None:

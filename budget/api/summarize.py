@@ -13,9 +13,11 @@ from budget.analysis.costs import (
     count_parameters,
     operator_histogram,
 )
+from budget.api.front_ends import front_end_of
 from budget.api.models import Model, lower, prepare
 from budget.api.removable import Removable, find_removable
 from budget.estimate.inference import live_bytes_by_step
+from budget.features import FeatureSpec, front_end_document, require_match
 from budget.graph import Graph
 from budget.plan import plan
 from budget.plan.program import Program
@@ -32,6 +34,7 @@ class Summary:
         parameters: counted three ways.
         raw_operators: operator → count in the graph as read.
         removable: channels that are the same for every input.
+        front_end: what makes the input of sound, if that was asked for.
     """
 
     model: Model
@@ -40,6 +43,7 @@ class Summary:
     parameters: ParameterCounts
     raw_operators: Mapping[str, int]
     removable: Removable
+    front_end: FeatureSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
@@ -73,6 +77,7 @@ class Summary:
                 "write_bytes": self.program.cost.write_bytes,
             },
             "constant_channels": self.removable.to_json(),
+            "front_end": None if self.front_end is None else front_end_document(self.front_end),
             "layers": [
                 {
                     "index": step.index,
@@ -102,10 +107,11 @@ def summarize(
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
     input_shapes: Mapping[str, tuple[int, ...]] | None = None,
+    front_end: bool | str | Path = False,
 ) -> Summary:
     """Reads a model and counts everything that can be counted without hardware.
 
-    Args: as for `check`.
+    Args: as for `check`, and `front_end` as for `emit`.
 
     Raises:
         ModelError: the model cannot be read, or holds unsupported operators (all are listed).
@@ -119,6 +125,10 @@ def summarize(
         input_shapes=input_shapes,
     )
     program = plan(prepared.graph, precision=prepared.precision)
+    specification = None
+    if front_end:
+        specification = front_end_of(model, None if front_end is True else front_end).spec
+        require_match(specification, prepared.graph)
     raw: dict[str, int] = {}
     for part in prepared.raw.walk():
         for node in part.nodes:
@@ -130,4 +140,5 @@ def summarize(
         count_parameters(prepared.raw, lower(prepared.raw, as_is=True), prepared.graph),
         dict(sorted(raw.items(), key=lambda item: (-item[1], item[0]))),
         find_removable(prepared.graph),
+        specification,
     )

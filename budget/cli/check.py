@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +33,14 @@ def check(
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,
+    front_end: Annotated[
+        bool,
+        typer.Option(
+            "--front-end",
+            help="Count what makes the input of sound, too, as specified "
+            "in NAME.features.toml beside the model.",
+        ),
+    ] = False,
     explain: options.ExplainOption = False,
     json: options.JsonOption = False,
     *,
@@ -45,6 +53,10 @@ def check(
     from budget.api.check import check as run
     from budget.report.check import report_check
 
+    if front_end:
+        from budget.api.front_ends import with_front_end
+
+        scenario = with_front_end(scenario, model)
     result = run(
         model,
         scenario=scenario,

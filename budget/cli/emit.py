@@ -48,6 +48,17 @@ def emit(
     keep_channels: Annotated[
         bool, typer.Option("--keep-channels", help="Keep channels that no input can change.")
     ] = False,
+    front_end: Annotated[
+        bool,
+        typer.Option(
+            "--front-end",
+            help="Also what makes the input of sound, as specified in "
+            "NAME.features.toml beside the model.",
+        ),
+    ] = False,
+    front_end_spec: Annotated[
+        Path | None, typer.Option(help="The same, with another specification.")
+    ] = None,
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,
@@ -70,6 +81,7 @@ def emit(
         data=data,
         precision=precision,
         remove_constant_channels=not keep_channels,
+        front_end=front_end_spec or front_end,
         inputs=options.names(inputs),
         outputs=options.names(outputs),
         input_shapes=options.shapes(input_shape),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,17 @@ def summarize(
     dump: Annotated[bool, typer.Option("--dump", help="Print the graph itself, as text.")] = False,
     precision: options.PrecisionOption = None,
     as_is: options.AsIsOption = False,
+    front_end: Annotated[
+        bool,
+        typer.Option(
+            "--front-end",
+            help="Also what makes the input of sound, as specified in "
+            "NAME.features.toml beside the model.",
+        ),
+    ] = False,
+    front_end_spec: Annotated[
+        Path | None, typer.Option(help="The same, with another specification.")
+    ] = None,
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,
@@ -35,6 +47,7 @@ def summarize(
         model,
         precision=precision,
         as_is=as_is,
+        front_end=front_end_spec or front_end,
         inputs=options.names(inputs),
         outputs=options.names(outputs),
         input_shapes=options.shapes(input_shape),

@@ -187,6 +187,34 @@ class FeatureSpec:
         return self.frames, self.coefficients
 
     @cached_property
+    def spans(self) -> tuple[Ints, Ints]:
+        """First bin and number of bins of each filter, [mel_bands][2]; their weights in a row."""
+        spans, weights = [], []
+        for band in self.mel_weights:
+            used = np.flatnonzero(band)
+            first = int(used[0]) if used.size else 0
+            count = int(used[-1]) + 1 - first if used.size else 0
+            spans.append((first, count))
+            weights.append(band[first : first + count])
+        return np.array(spans, np.int64), np.concatenate(weights)
+
+    @property
+    def constant_bytes(self) -> int:
+        """Flash of the tables of the emitted C."""
+        halves = self.length_samples + self.fft_points + 2 * self.mel_bands + len(self.spans[1])
+        if self.transform != "none":
+            halves += self.coefficients * self.mel_bands
+        return 2 * halves + 4 * (len(self.logarithms) + 2 * self.coefficients)
+
+    @property
+    def state_bytes(self) -> int:
+        """RAM of the emitted C: sound not yet used, features, scratch; int64 aligned to 8."""
+        size = 8 * (self.fft_points // 2 + 1) + (8 + 4) * self.mel_bands + 8
+        size += 4 * self.coefficients * (self.transform != "none")
+        size += 2 * self.length_samples + self.frames * self.coefficients
+        return (size + 7) // 8 * 8
+
+    @cached_property
     def window_q15(self) -> Ints:
         """Periodic window in Q15, [length_samples]."""
         phase = 2 * np.pi * np.arange(self.length_samples) / self.length_samples
@@ -266,13 +294,16 @@ def _overflows(spec: FeatureSpec) -> list[str]:
     peak = 2 ** (15 + FRACTION_BITS)
     window = spec.window_q15 / 2**WINDOW_BITS
     bin_peak = 2 * peak * float(window.sum())
-    energy = 4 * spec.fft_points / 2 * peak**2 * float((window**2).sum()) * 2**MEL_BITS
-    # the exponent of an energy is below 64, and so is its logarithm
-    cosine, farthest = 0.0, 64.0 * 2**LOG_BITS
+    power = 4 * spec.fft_points / 2 * peak**2 * float((window**2).sum())
+    energy = power * 2**MEL_BITS
+    if spec.values == "magnitude":
+        # roots of numbers whose sum is known add up to most where all are equal
+        energy = float(np.sqrt((spec.fft_points // 2 + 1) * power)) * 2**MEL_BITS
+    cosine, farthest = 0.0, (float(np.log2(energy + 1)) + 1) * 2**LOG_BITS
     if spec.transform != "none":
         cosine = farthest * float(np.abs(spec.cosines).sum(axis=1).max())
         farthest = cosine / 2**COSINE_BITS
-    if bin_peak * 2 >= 2**31 or energy >= 2**62 or cosine >= 2**31:
+    if bin_peak * 2 >= 2**31 or max(power, energy) >= 2**62 or cosine >= 2**31:
         return ["frames this long overflow the front end's integers; shorten them"]
     farthest += max(map(abs, spec.offset))
     if farthest * max(spec.multiplier) + 2**spec.shift >= 2**31:

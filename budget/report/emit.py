@@ -42,6 +42,14 @@ def _head(emission: Emission) -> Group:
         f"{units.format(program.arena_bytes, 'bytes')}   "
         f"(lower bound {units.format(program.lower_bound_bytes, 'bytes')})",
     )
+    front_end = manifest.get("front_end")
+    if front_end is not None:
+        size, ram = (units.format(front_end[f"{k}_bytes"], "bytes") for k in ("flash", "ram"))
+        table.add_row(
+            "front end",
+            f"{front_end['specification']}: {text.count(front_end['macs'])} MACs, {size} of flash, "
+            f"{ram} of RAM more",
+        )
     title = f"{emission.model.name} → {emission.folder}"
     return Group(Text(title, style="bold"), table)
 

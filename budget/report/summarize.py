@@ -10,6 +10,7 @@ from rich.text import Text
 from budget import units
 from budget.api.summarize import Summary
 from budget.estimate.inference import live_bytes_by_step
+from budget.features import FeatureSpec, front_end_document
 from budget.graph import dump
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
@@ -24,6 +25,8 @@ def report_summary(summary: Summary, *, per_layer: bool = False, json: bool = Fa
     console.print(Group(_head(summary), _operators(summary)))
     if per_layer:
         console.print(_layers(summary))
+    if summary.front_end is not None:
+        console.print(_front_end(summary.front_end))
     print_notes(summary.model.notes)
 
 
@@ -91,6 +94,28 @@ def _operators(summary: Summary) -> Table:
             f"{operator.cost.macs / whole:.1%}",
             text.count(operator.cost.flops),
         )
+    return table
+
+
+def _front_end(spec: FeatureSpec) -> Table:
+    """Its stages as layers, for one clip."""
+    document = front_end_document(spec)
+    title = (
+        f"front end: {spec.clip_samples:,} samples to {spec.frames}×{spec.coefficients}, "
+        f"{units.format(document['flash_bytes'], 'bytes')} of flash, "
+        f"{units.format(document['ram_bytes'], 'bytes')} of RAM"
+    )
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("stage")
+    for heading in ("MACs", "operations", "read", "written", "cycles, Cortex-M4"):
+        table.add_column(heading, justify="right")
+    keys = ("macs", "operations", "read_bytes", "write_bytes", "cycles")
+    for stage in document["stages"]:
+        table.add_row(stage["stage"], *(text.count(stage[key]) for key in keys))
+    table.add_section()
+    table.add_row(
+        "all", *(text.count(sum(stage[key] for stage in document["stages"])) for key in keys)
+    )
     return table
 
 

@@ -9,6 +9,8 @@ an inverse question needs. Every function works on arrays of rates, areas and en
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from budget.estimate.inference import InferenceEstimate
@@ -21,6 +23,9 @@ from budget.records import record
 from budget.scenario.ledger import Entry, Ledger
 from budget.scenario.source import Chain, at_least_zero, headroom, plain, smallest
 
+if TYPE_CHECKING:
+    from budget.features import FeatureSpec
+
 CYCLES_PER_OPERATION = Figure(
     "front end/cycles_per_operation",
     2.5,
@@ -32,6 +37,10 @@ CYCLES_PER_OPERATION = Figure(
     "additions, shifts, comparisons and table look-ups of a front end in C",
 )
 """What an operation that is no multiplication takes on any core."""
+
+OWN_RUNTIME = "budget-c"
+TABLE_ERROR = 1.05
+"""Of tabled cycles: the table's own error and what a compiler's version changes."""
 
 
 @record
@@ -46,6 +55,7 @@ class Activity:
         sense_w: power of what runs beside the sensor meanwhile, such as an analog converter.
         sense_running: whether the processor runs while the sensor does; else it sleeps meanwhile.
         front_end: arithmetic of the pre-processing, once a cycle.
+        specification: of the front end, where it is one that we emit.
         second: a larger network that the first one wakes.
         second_ratio: share of cycles in which it does.
         decide_operations: operations behind the network: largest output, threshold.
@@ -61,6 +71,7 @@ class Activity:
     sense_w: float = 0.0
     sense_running: bool = False
     front_end: Cost | None = None
+    specification: FeatureSpec | None = None
     second: InferenceEstimate | None = None
     second_ratio: Real = 0.0
     decide_operations: int = 0
@@ -272,18 +283,37 @@ def _front_end(
         if macs_per_s is not None:
             seconds = ((cost.macs + cost.alu) / macs_per_s.quantity).as_unit("s")
         return [Entry("pre-process", "front end", joules, seconds)]
-    cycles = front_end_cycles(cost, device, runtime)
+    cycles = front_end_cycles(cost, device, runtime, activity.specification)
     return [_running("pre-process", "front end", (cycles / inference.clock_hz), inference.power)]
 
 
-def front_end_cycles(cost: Cost, device: Device, runtime: Runtime) -> Quantity:
+def front_end_cycles(
+    cost: Cost, device: Device, runtime: Runtime, specification: FeatureSpec | None = None
+) -> Quantity:
     """Cycles of a front end, priced like layers: its multiplications as a convolution's.
 
-    Its other operations have a price of their own: kernels hide them, a front end does not.
+    Its other operations have a price of their own: kernels hide them, a front end does not. What
+    we emit for a core whose cycles are tabled is looked up instead.
     """
+    if specification is not None and runtime.id == OWN_RUNTIME:
+        from budget.features.cycles import CLOCKED_CORE, predict_front_end
+
+        if device.core == CLOCKED_CORE:
+            cycles = float(predict_front_end(specification).cycles)
+            return Figure(
+                "front end/cycles",
+                cycles,
+                cycles / TABLE_ERROR,
+                cycles * TABLE_ERROR,
+                "cycles",
+                Kind.FITTED,
+                Reference("front-end-table", "Emitted front ends on the virtual Cortex-M4"),
+                "docs/front_ends.md",
+                "no wait states",
+            ).quantity
     table = runtime.on(device.core)
-    cycles = table.mac("conv") * cost.macs + CYCLES_PER_OPERATION.quantity * cost.alu
-    return cycles.as_unit("cycles")
+    priced = table.mac("conv") * cost.macs + CYCLES_PER_OPERATION.quantity * cost.alu
+    return priced.as_unit("cycles")
 
 
 def _second(activity: Activity) -> list[Entry]:
