@@ -1,4 +1,19 @@
 #include "fixed_point.h"
+#include "window.h"
+/* A sum and the products of (x - zero) and w over the taps of a window; neighbours lie `x_step`
+ * and `w_step` apart, lines `x_line` and `w_line`. */
+static inline int32_t window_sum_s8(
+    const int8_t *x, const int8_t *w, int32_t rows, int32_t taps, int32_t x_step, int32_t w_step,
+    int32_t x_line, int32_t w_line, int32_t zero, int32_t sum)
+{
+    for (; rows > 0; rows--, x += x_line, w += w_line) {
+        for (int32_t i = 0; i < taps; i++) {
+            sum += (x[i * x_step] - zero) * w[i * w_step];
+        }
+    }
+    return sum;
+}
+
 /* Depthwise convolution, int8: x [batch][in_h][in_w][in_c], w [k_h][k_w][in_c * times],
  * y [batch][out_h][out_w][in_c * times]; output channel c * times + m reads input channel c. */
 static inline void depthwise_conv_2d_s8(
@@ -9,22 +24,23 @@ static inline void depthwise_conv_2d_s8(
     int32_t zero_out, int32_t low, int32_t high)
 {
     const int32_t out_c = in_c * times;
-    for (int32_t n = 0; n < batch; n++) {
-        const int8_t *image = x + n * in_h * in_w * in_c;
+    for (int32_t n = 0; n < batch; n++, x += in_h * in_w * in_c) {
         for (int32_t row = 0; row < out_h; row++) {
+            const int32_t h = row * stride_h - pad_top;
+            const int32_t top = first_tap(h, dilation_h);
+            const int32_t rows = last_tap(h, dilation_h, in_h, k_h) - top;
             for (int32_t column = 0; column < out_w; column++) {
+                const int32_t v = column * stride_w - pad_left;
+                const int32_t left = first_tap(v, dilation_w);
+                const int32_t taps = last_tap(v, dilation_w, in_w, k_w) - left;
+                const int32_t at = (h + top * dilation_h) * in_w + v + left * dilation_w;
                 for (int32_t out = 0; out < out_c; out++) {
                     int32_t sum = bias[out];
-                    for (int32_t tap_h = 0; tap_h < k_h; tap_h++) {
-                        const int32_t h = row * stride_h - pad_top + tap_h * dilation_h;
-                        for (int32_t tap_w = 0; tap_w < k_w; tap_w++) {
-                            const int32_t v = column * stride_w - pad_left + tap_w * dilation_w;
-                            if (h < 0 || h >= in_h || v < 0 || v >= in_w) {
-                                continue;
-                            }
-                            const int32_t pixel = image[(h * in_w + v) * in_c + out / times];
-                            sum += (pixel - zero_in) * w[(tap_h * k_w + tap_w) * out_c + out];
-                        }
+                    if (rows > 0 && taps > 0) {
+                        sum = window_sum_s8(
+                            x + at * in_c + out / times, w + (top * k_w + left) * out_c + out,
+                            rows, taps, dilation_w * in_c, out_c, dilation_h * in_w * in_c,
+                            k_w * out_c, zero_in, sum);
                     }
                     sum = requantize_twice(sum, multiplier[out], shift[out]) + zero_out;
                     *y++ = (int8_t)clamp_i32(sum, low, high);

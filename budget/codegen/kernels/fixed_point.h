@@ -2,12 +2,10 @@
  * kernels round it; q lies in [2^30, 2^31), or is 0. Right shifts of negative numbers must be
  * arithmetic, as they are with every compiler this code has been built with. */
 
-/* The high 32 bits of 2 * a * b, to nearest, ties away from zero; not both may be INT32_MIN. */
+/* The high 32 bits of 2 * a * b, to nearest, ties upwards; not both may be INT32_MIN. */
 static inline int32_t doubling_high_multiply(int32_t a, int32_t b)
 {
-    const int64_t product = (int64_t)a * b;
-    const int64_t nudge = product >= 0 ? (int64_t)1 << 30 : 1 - ((int64_t)1 << 30);
-    return (int32_t)((product + nudge) / ((int64_t)1 << 31));
+    return (int32_t)(((int64_t)a * b + ((int64_t)1 << 30)) >> 31);
 }
 
 /* x / 2^exponent, to nearest, ties away from zero; exponent is 0 to 31. */

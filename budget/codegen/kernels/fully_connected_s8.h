@@ -1,3 +1,4 @@
+#include "dot_s8.h"
 #include "fixed_point.h"
 /* Fully connected layer, int8: x [rows][depth], w [out_c][depth], y [rows][out_c]. The input's zero
  * point is in the bias already. `once` chooses between one rounding and two. */
@@ -10,10 +11,7 @@ static inline void fully_connected_s8(
         const int8_t *filter = w;
         for (int32_t out = 0; out < out_c; out++, filter += depth) {
             const int32_t scale = per_channel ? out : 0;
-            int32_t sum = bias[out];
-            for (int32_t c = 0; c < depth; c++) {
-                sum += x[c] * (filter[c] - zero_weight);
-            }
+            int32_t sum = dot_s8(filter, x, 1, depth, 0, 0, zero_weight, bias[out]);
             sum = once ? requantize_once(sum, multiplier[scale], shift[scale])
                        : requantize_twice(sum, multiplier[scale], shift[scale]);
             *y++ = (int8_t)clamp_i32(sum + zero_out, low, high);
