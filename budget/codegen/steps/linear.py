@@ -16,7 +16,13 @@ from budget.ops.requantize import product_multipliers
 
 
 def parameters(
-    context: StepContext, channels: int, *, channel_axis: int, fold: bool, shared: bool = False
+    context: StepContext,
+    channels: int,
+    *,
+    channel_axis: int,
+    fold: bool,
+    shared: bool = False,
+    weights: str = "",
 ) -> list[str]:
     """Weights, bias and, for integers, multipliers and shifts: C names, of tables if constant.
 
@@ -27,6 +33,7 @@ def parameters(
         fold: move the input's zero point into the bias, which is exact where no tap falls
             outside the image.
         shared: a single scale stays one element, it is not repeated for each channel.
+        weights: where they are already, as C expression; empty makes a table of them.
     """
     x, w = context.type(0), context.type(1)
     if x.dtype is DType.FLOAT32:
@@ -37,7 +44,7 @@ def parameters(
             return [real_weights, context.operand(2, "bias", "bias")]
         zeros = np.zeros(channels, np.float32)
         return [real_weights, context.table("bias", "float", zeros, "no bias")]
-    weights = context.constant(1)
+    stored = context.constant(1)
     if w.quant is None or w.dtype is not DType.INT8:
         raise context.refuse("its weights are not quantised to 8 bits")
     real = product_multipliers(x, w, context.output_type())
@@ -45,8 +52,8 @@ def parameters(
         real = np.broadcast_to(real, (channels,))
     multiplier, shift = wide_multipliers(context, real) if is_wide(context) else twice(real)
     return [
-        context.table("weights", "int8_t", weights, "weights"),
-        _bias(context, channels, weights, channel_axis, fold),
+        weights or context.table("weights", "int8_t", stored, "weights"),
+        _bias(context, channels, stored, channel_axis, fold),
         context.table("multiplier", "int32_t", multiplier, "multipliers"),
         context.table("shift", "int8_t", shift, "their shifts"),
     ]
