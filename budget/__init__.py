@@ -21,6 +21,7 @@ _PUBLIC = {
     "harvest": "budget.api.harvest",
     "simulate": "budget.api.simulate",
     "scoreboard": "budget.api.scoreboard",
+    "shrink": "budget.api.shrink",
     "size": "budget.api.size",
     "solve": "budget.api.solve",
     "sweep": "budget.api.sweep",

@@ -23,6 +23,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
     "transform": ("transform",),
     "run": ("run",),
     "diff": ("diff",),
+    "shrink": ("shrink",),
     "emit": ("emit",),
     "hear": ("hear",),
     "measure": ("measure",),

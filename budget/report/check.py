@@ -48,7 +48,7 @@ def render(check: Check) -> Group:
         _headline(check),
         _cost_table(check),
         *_ledger(check),
-        _constraint_table(check),
+        render_constraints(check),
         _binding(check),
         _verdict_line(check),
     )
@@ -109,7 +109,8 @@ def _ledger(check: Check) -> list[Group]:
     return [render_ledger(check.power.ledger)]
 
 
-def _constraint_table(check: Check) -> Table:
+def render_constraints(check: Check) -> Table:
+    """Every constraint with what is needed, what there is, and whether it holds."""
     table = Table(title_justify="left", header_style="bold")
     table.add_column("constraint", no_wrap=True)
     table.add_column("need", justify="right")

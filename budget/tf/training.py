@@ -28,7 +28,7 @@ class Lesson:
 
     Attributes:
         inputs: by name, [example][...] as `Trainable` takes them.
-        labels: class of each example; None where there are none.
+        labels: class of each example, negative where it is not known; None where none is.
         taught: what the original computes in front of its softmax (or as its output, where there
             is none), [example][...]; None to learn from labels alone.
     """
@@ -186,12 +186,14 @@ def _loss(kind: str, logits: Any, labels: Any, taught: Any, regime: Regime) -> A
     share = regime.label_share if taught is not None else 1.0
     if labels is not None:
         flat = tf.reshape(logits, [tf.shape(labels)[0], -1])
+        known = tf.cast(labels >= 0, tf.float32)
+        named = tf.maximum(labels, 0)
         if flat.shape[-1] == 1:
-            target = tf.cast(labels[:, None], tf.float32)
-            loss = tf.nn.sigmoid_cross_entropy_with_logits(target, flat)
+            target = tf.cast(named, tf.float32)
+            loss = tf.nn.sigmoid_cross_entropy_with_logits(target, flat[:, 0])
         else:
-            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, flat)
-        parts.append(share * tf.reduce_mean(loss))
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(named, flat)
+        parts.append(share * tf.reduce_mean(known * loss))
     if taught is not None:
         weight = 1.0 - share if labels is not None else 1.0
         parts.append(weight * _distance(kind, logits, taught, regime.temperature))

@@ -1,0 +1,330 @@
+"""Shrinks a network until it fits: search, recovery, precision, C, measurement."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from budget.api.check import Check, estimate, judge_estimate
+from budget.api.emit import Emission, emit
+from budget.api.finishing import Finished, finish
+from budget.api.measure import measure
+from budget.api.measurement import Measurement
+from budget.api.models import Model, prepare
+from budget.api.propose import explore
+from budget.api.question import require, scenario_of
+from budget.api.shrinkage import HeldOut, Shrinkage
+from budget.api.workbench import RUNTIME, Task, Workbench, workbench
+from budget.codegen.options import TARGETS
+from budget.core.timing import CORES
+from budget.errors import MissingToolError, UsageError
+from budget.graph import Graph
+from budget.hardware.figure import exact
+from budget.scenario.schema import Scenario
+from budget.shrinking.atomic import write_atomically
+from budget.shrinking.data import Source
+from budget.shrinking.evaluation import (
+    answers,
+    change,
+    explained,
+    explained_interval,
+    integer_outputs,
+    score,
+)
+from budget.shrinking.precision import sensitivities
+from budget.shrinking.recovery import Training, float_outputs
+from budget.shrinking.search import Outcome, front
+from budget.verdict import Verdict
+from budget.writers.tflite import write_tflite
+
+DEFAULT_WAYS = ("prune", "int8")
+DEFAULT_TRIALS = 10
+DEFAULT_TOLERANCE = 0.005
+
+
+def shrink(
+    model: str | Path,
+    *,
+    output: str | Path,
+    scenario: str | Path | Scenario | None = None,
+    data: str = "",
+    held_out: str = "",
+    labels: str = "",
+    input_range: tuple[float, float] | None = None,
+    ways: Sequence[str] = DEFAULT_WAYS,
+    trials: int = DEFAULT_TRIALS,
+    finalists: int = 2,
+    min_accuracy: float | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    training: Training | None = None,
+    seed: int = 0,
+    history: str | None = None,
+    scheduler: str | None = None,
+    work: str | Path | None = None,
+    emit_to: str | Path | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    say: Callable[[str], None] | None = None,
+) -> Shrinkage:
+    """Finds the most accurate form of a network that a device can run on its energy.
+
+    Args:
+        model: a path or ``zoo:NAME``.
+        output: a .tflite file to write; it appears when it is whole, and only if one fits or may
+            fit.
+        scenario: device, rate, deadline, source and the rest: an id, a file or a `Scenario`.
+        data: a folder of class folders, an .npz file, or ``module:function``; a zoo model's own
+            if not given.
+        held_out: examples kept apart, likewise; a fifth of the data if not given.
+        labels: a file with the names of the classes in the order of the outputs.
+        input_range: what black and white become; found out if not given.
+        ways: to shrink, ``prune`` to search its strengths or ``prune:keep=0.5`` to fix them.
+        trials: candidates to try.
+        finalists: candidates to train in full.
+        min_accuracy: look for the cheapest network that is this accurate on the choosing examples,
+            rather than for the most accurate one inside the budget.
+        tolerance: accuracy that quantisation may cost before the network is trained with it.
+        training: of the finalists.
+        seed: of everything drawn.
+        history: the search's database, such as ``sqlite:///search.db``.
+        scheduler: address of a Dask scheduler.
+        work: folder for what an interrupted run goes on with; beside ``output``, and removed at
+            the end, if not given.
+        emit_to: a folder for the C.
+        inputs: see `load`.
+        outputs: see `load`.
+        say: gets lines of progress.
+
+    Raises:
+        BudgetError: of the kind that says whose problem it is.
+    """
+    target = _checked_output(Path(output))
+    folder = target.parent / f".{target.name}.shrink" if work is None else Path(work)
+    tell = say or (lambda line: None)
+    task = _task(model, scenario, data, held_out, labels, input_range, training, seed, inputs,
+                 outputs, folder)  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    bench = workbench(task)
+    first = ways[-1].partition(":")[0] if ways else ""
+    before = bench.judge(bench.original, "int16x8" if first == "int16x8" else "int8")
+    tell(f"{bench.model.name}: {before.verdict.value.replace('-', ' ')} as it is")
+    noise = sensitivities(bench.original, bench.calibration)
+    outcomes = explore(
+        bench, ways, trials=trials, history=history, scheduler=scheduler, seed=seed, say=tell
+    )
+    chosen, missed = _best(bench, outcomes, finalists, min_accuracy, tolerance, tell)
+    result = Shrinkage(
+        before=before,
+        after=before if chosen is None else chosen.check,
+        finished=chosen,
+        held_out=None,
+        noise=noise,
+        outcomes=outcomes,
+        front=front(outcomes),
+        nearest=missed,
+        output=None,
+        emission=None,
+        measurement=None,
+        warnings=(*bench.sets.warnings,),
+        notes=(*bench.model.notes, *bench.sets.notes),
+    )
+    if chosen is None:
+        after = before
+        if missed is not None:
+            after = bench.judge(bench.build(missed.ways).graph, bench.precision_of(missed.ways))
+        return replace(result, after=after)
+    result = _delivered(bench, result, chosen, target, emit_to, tell)
+    if work is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _task(
+    model: str | Path,
+    scenario: str | Path | Scenario | None,
+    data: str,
+    held_out: str,
+    labels: str,
+    input_range: tuple[float, float] | None,
+    training: Training | None,
+    seed: int,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    folder: Path,
+) -> Task:
+    life = scenario_of(scenario, Scenario())
+    require(life.device, "device", "--device efm32pg12")
+    if not data:
+        data, held_out, labels = _zoo_data(str(model), held_out, labels)
+    spec = None
+    if life.preprocess.features:
+        from budget.api.front_ends import specification_path
+        from budget.features import FeatureSpec
+
+        spec = FeatureSpec.load(specification_path(life.preprocess.features))
+    how = replace(training or Training(), seed=seed)
+    return Task(
+        str(model),
+        life,
+        Source(data, held_out, labels, spec, input_range, None, seed),
+        how,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        work=str(folder),
+    )
+
+
+def _zoo_data(model: str, held_out: str, labels: str) -> tuple[str, str, str]:
+    """The examples that ship with a model of the zoo.
+
+    Raises:
+        UsageError: none do.
+    """
+    from budget import zoo
+
+    stem = model.removeprefix("zoo:") if model.startswith("zoo:") else ""
+    while stem:
+        training = zoo.MODELS / f"{stem}.training.npz"
+        if training.is_file():
+            kept = zoo.MODELS / f"{stem}.heldout.npz"
+            names = zoo.MODELS / f"{stem}.labels.txt"
+            return str(training), held_out or str(kept), labels or str(names)
+        stem = stem.rpartition("-")[0]
+    raise UsageError(
+        "there are no examples to shrink by",
+        where="--data",
+        hint="give a folder of class folders, an .npz file, or module:function",
+    )
+
+
+def _checked_output(path: Path) -> Path:
+    if path.suffix != ".tflite":
+        raise UsageError(
+            "a shrunk network is written as .tflite", where=f"-o {path}", hint="end it in .tflite"
+        )
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise UsageError("cannot be written there", where=f"-o {path}", hint="choose another place")
+    return path
+
+
+def _best(
+    bench: Workbench,
+    outcomes: Sequence[Outcome],
+    finalists: int,
+    min_accuracy: float | None,
+    tolerance: float,
+    say: Callable[[str], None],
+) -> tuple[Finished | None, Outcome | None]:
+    """The finished candidate to deliver; where none can be, the nearest."""
+    sound = [o for o in outcomes if not o.problem]
+    inside = [o for o in sound if o.excess <= 1.0]
+    nearest = min(sound, key=lambda o: o.excess, default=None)
+    if not inside and nearest is not None and nearest.verdict == Verdict.TOO_CLOSE:
+        inside = [nearest]
+    if not inside:
+        return None, nearest
+
+    def order(o: Outcome) -> tuple[float, float]:
+        if min_accuracy is None:
+            return o.error, o.energy_j
+        return o.energy_j, o.error
+
+    # a short training falls short of a long one: leave room for what is still to come
+    pool = inside
+    if min_accuracy is not None:
+        pool = [o for o in inside if 1 - o.error >= min_accuracy - 0.05] or inside
+    unlike = {o.ways: o for o in sorted(pool, key=order, reverse=True)}
+    best = sorted(unlike.values(), key=order)[: max(1, finalists)]
+    done = []
+    for number, outcome in enumerate(best, 1):
+        say(f"finalist {number} of {len(best)}: {' '.join(outcome.ways)}")
+        done.append(finish(bench, outcome.ways, tolerance=tolerance, say=say))
+    if min_accuracy is not None:
+        enough = [f for f in done if f.accuracy >= min_accuracy]
+        if enough:
+            return min(enough, key=lambda f: f.lines[-1].energy_j), None
+    return max(done, key=lambda f: (f.verdict_rank, f.accuracy)), None
+
+
+def _delivered(
+    bench: Workbench,
+    result: Shrinkage,
+    chosen: Finished,
+    target: Path,
+    emit_to: str | Path | None,
+    say: Callable[[str], None],
+) -> Shrinkage:
+    """Writes, emits, measures and examines the result."""
+    held_out = _held_out(bench, chosen)
+    content = write_tflite(chosen.graph)
+    write_atomically(target, lambda file: file.write(content))
+    emission: Emission | None = None
+    measurement: Measurement | None = None
+    notes = list(result.notes)
+    core = bench.device.core
+    if emit_to is not None:
+        wanted = core if core in TARGETS else "portable"
+        emission = emit(target, emit_to, target=wanted)
+        say(f"wrote {len(emission.files)} files into {emit_to}")
+    if core in CORES and bench.device.category == "mcu":
+        try:
+            program = target if emit_to is None else emit_to
+            measurement = measure(
+                program, device=bench.task.scenario.device, clock_hz=bench.question.clock_hz
+            )
+        except MissingToolError as error:
+            notes.append(f"not measured: {error.what}")
+    after = chosen.check
+    if measurement is not None and bench.runtime == RUNTIME:
+        after = _judged_by_measurement(bench, chosen.graph, measurement)
+    return replace(
+        result,
+        after=after,
+        held_out=held_out,
+        output=target,
+        emission=emission,
+        measurement=measurement,
+        notes=tuple(notes),
+    )
+
+
+def _judged_by_measurement(bench: Workbench, graph: Graph, measured: Measurement) -> Check:
+    """The verdict with the cycles, flash and RAM of the emitted code instead of estimated ones."""
+    prepared = prepare(graph)
+    model = Model(bench.model.raw, prepared.graph, prepared.precision, ())
+    estimated = estimate(model, bench.device, runtime=bench.runtime, question=bench.question)
+    assert measured.latency is not None and measured.energy is not None
+    inference = replace(
+        estimated.inference,
+        cycles=measured.cycles,
+        latency=measured.latency,
+        energy=measured.energy,
+        flash=exact(float(sum(measured.flash_bytes.values())), "bytes"),
+        ram=exact(float(measured.ram_bytes), "bytes"),
+    )
+    return judge_estimate(replace(estimated, inference=inference), bench.question)
+
+
+def _held_out(bench: Workbench, chosen: Finished) -> HeldOut:
+    examples = bench.sets.held_out
+    before = float_outputs(bench.original, examples)
+    own = bench.examples(chosen.built, examples)
+    after = integer_outputs(chosen.graph, own)[chosen.graph.outputs[0]]
+    labels = examples.labels
+    if not bench.names_classes:
+        spread = (explained(before, after), *explained_interval(before, after))
+        return HeldOut(len(examples), None, None, None, None, spread)
+    was, now = answers(before), answers(after)
+    agreement = score(now, was)
+    if labels is None:
+        return HeldOut(len(examples), None, None, None, agreement, None)
+    return HeldOut(
+        len(examples),
+        score(was, labels),
+        score(now, labels),
+        change(was, now, labels),
+        agreement,
+        None,
+    )
