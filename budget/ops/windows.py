@@ -10,6 +10,10 @@ from budget.ops.operator import Padding
 from budget.records import record
 
 
+LARGEST_EXTENT = 1 << 22
+"""Rows or columns of an image with its padding; four minutes of sound at 16 kHz."""
+
+
 @record
 class Slide:
     """How a window moves along one dimension of an image.
@@ -35,12 +39,17 @@ class Slide:
         """Places that the window takes.
 
         Raises:
-            ModelError: the window does not fit, or a stride or padding makes no sense.
+            ModelError: the window does not fit, or a stride, padding or extent makes no sense.
         """
         if min(self.taps, self.stride, self.dilation) < 1 or min(self.before, self.after) < 0:
             raise ModelError(
                 f"a window of {self.taps} taps with stride {self.stride}, dilation "
                 f"{self.dilation} and padding {self.before}, {self.after} makes no sense"
+            )
+        if max(self.extent + self.before + self.after, self.taps * self.dilation) > LARGEST_EXTENT:
+            raise ModelError(
+                f"an image of {self.extent} rows or columns, or a window of {self.taps}, is larger "
+                f"than any that is run on a microcontroller ({LARGEST_EXTENT})"
             )
         room = self.extent + self.before + self.after - (self.taps - 1) * self.dilation - 1
         if room < 0:

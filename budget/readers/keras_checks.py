@@ -87,7 +87,7 @@ def _odd_dtype(config: Mapping[str, Any]) -> str:
     if isinstance(policy, dict):
         inner = policy.get("config")
         policy = inner.get("name") if isinstance(inner, dict) else "unknown"
-    if policy is None or policy in _POLICIES:
+    if policy is None or (isinstance(policy, str) and policy in _POLICIES):
         return ""
     return f"its type policy is {str(policy)[:40]!r}"
 

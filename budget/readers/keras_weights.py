@@ -17,7 +17,7 @@ from budget.readers.keras_layers import Weight
 Wanted = Mapping[LayerEntry, Sequence[Weight]]
 Found = dict[LayerEntry, list[Array]]
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
-_MAX_ABSENT_BYTES = 1 << 30
+_MAX_ABSENT_BYTES = 1 << 28
 
 
 def archive_weights(model: ModelEntry, wanted: Wanted, file: Hdf5File) -> Found:
@@ -142,7 +142,10 @@ def absent_weights(wanted: Wanted) -> Found:
     """
     size_bytes = 4 * sum(prod(w.shape) for weights in wanted.values() for w in weights)
     if size_bytes > _MAX_ABSENT_BYTES:
-        raise ModelError(f"the weights of the model would take {size_bytes:,} bytes")
+        raise ModelError(
+            f"the weights that the file leaves out would take {size_bytes:,} bytes",
+            hint="save the model with its weights: model.save('model.keras')",
+        )
     return {
         layer: [np.full(w.shape, w.fill, np.float32) for w in weights if w.is_present]
         for layer, weights in wanted.items()

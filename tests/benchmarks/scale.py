@@ -159,6 +159,13 @@ def write(shape: str, count: int, folder: Path) -> Path:
     return path
 
 
+def written(shape: str, count: int, folder: Path) -> Path:
+    """`write` in another process, so that this one, from which others are forked, stays small."""
+    words = [sys.executable, __file__, "--write", shape, "--nodes", str(count)]
+    path = subprocess.run([*words, "--folder", folder], check=True, capture_output=True, text=True)
+    return Path(path.stdout.strip())
+
+
 def measure(path: Path, device: str, runtime: str) -> tuple[float, int, int]:
     """Processor seconds, peak bytes and exit status of `budget check` in a child process."""
     words = [sys.executable, "-m", "budget", "check", str(path), "--device", device]
@@ -205,15 +212,20 @@ def main() -> int:
     parser.add_argument("--runtimes", default="tflm-cmsis-nn,budget-c")
     parser.add_argument("--shapes", default=",".join((*SHAPES, "graphdef")))
     parser.add_argument("--stages", type=Path)
+    parser.add_argument("--write")
+    parser.add_argument("--folder", type=Path, default=Path())
     given = parser.parse_args()
     if given.stages:
         stages(given.stages, given.device, given.runtimes.split(",")[0])
+        return 0
+    if given.write:
+        print(write(given.write, given.nodes, given.folder))
         return 0
     broken = 0
     print("runtime        shape      operators  seconds     MiB  ratio")
     with tempfile.TemporaryDirectory() as folder:
         for shape in given.shapes.split(","):
-            paths = [write(shape, size, Path(folder)) for size in (given.nodes, 2 * given.nodes)]
+            paths = [written(shape, size, Path(folder)) for size in (given.nodes, 2 * given.nodes)]
             for runtime in given.runtimes.split(","):
                 before = 0.0
                 for size, path in zip((given.nodes, 2 * given.nodes), paths):

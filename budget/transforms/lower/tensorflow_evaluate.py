@@ -13,8 +13,9 @@ from budget.formats.tensorflow_values import DTYPES
 from budget.graph.graph import Node
 from budget.graph.types import Array
 
-MAX_ELEMENTS = 1 << 26
-"""Constants that would grow beyond this are not folded."""
+MAX_ELEMENTS = 1 << 22
+"""Constants that would grow beyond this, and beyond twice what the file holds, are not folded."""
+_MOST_INTEGERS = 1 << 10  # of a shape, a permutation, paddings
 
 Values = Sequence[Any]
 Evaluator = Callable[[Mapping[str, Any], Values], Any]
@@ -81,9 +82,14 @@ def evaluate(node: Node, values: Values) -> tuple[Array, ...] | None:
     evaluator = _EVALUATORS.get(node.op.removeprefix("tf."))
     if evaluator is None or any(value.dtype == object for value in values):
         return None
-    if _grown(node, values) > MAX_ELEMENTS:
+    # a few bytes may stand for many elements: only what is there in full gives room
+    stored = [value.size for value in values if all(value.strides)]
+    room = max(MAX_ELEMENTS, 2 * max(stored, default=0))
+    if any(value.size > room for value in values):
         return None
     try:
+        if _grown(node, values) > room:
+            return None
         with np.errstate(all="ignore"):
             result = evaluator(node.attributes, values)
     except (ValueError, IndexError, TypeError, KeyError, OverflowError):
@@ -98,11 +104,11 @@ def _grown(node: Node, values: Values) -> int:
     """An upper bound for the elements of the result."""
     op = node.op.removeprefix("tf.")
     if op == "Fill":
-        return math.prod(int(e) for e in values[0].ravel())
+        return math.prod(_integers(values[0]))
     if op == "Tile":
-        return int(values[0].size) * math.prod(int(e) for e in values[1].ravel())
+        return int(values[0].size) * math.prod(_integers(values[1]))
     if op in ("BroadcastTo", "Reshape"):
-        return max(1, abs(math.prod(int(e) for e in values[1].ravel())))
+        return max(1, abs(math.prod(_integers(values[1]))))
     if op == "Range":
         start, limit, delta = (float(v) for v in values)
         return int(abs((limit - start) / delta)) + 1 if delta else MAX_ELEMENTS + 1
@@ -118,9 +124,20 @@ def _grown(node: Node, values: Values) -> int:
     return math.prod(shape)
 
 
+def _integers(value: Array) -> list[int]:
+    """A constant as a list.
+
+    Raises:
+        ValueError: it is longer than any shape.
+    """
+    if value.size > _MOST_INTEGERS:
+        raise ValueError(f"{value.size} integers where a few are expected")
+    return [int(item) for item in value.ravel()]
+
+
 def _reduce(function: Callable[..., Any]) -> Evaluator:
     def run(attributes: Mapping[str, Any], values: Values) -> Any:
-        axes = tuple(int(axis) for axis in values[1].ravel())
+        axes = tuple(_integers(values[1]))
         return np.asarray(
             function(values[0], axis=axes, keepdims=bool(attributes.get("keep_dims", False)))
         ).astype(values[0].dtype)
@@ -130,7 +147,7 @@ def _reduce(function: Callable[..., Any]) -> Evaluator:
 
 def _strided_slice(attributes: Mapping[str, Any], values: Values) -> Any:
     x, *rest = values
-    begin, end, stride = ([int(item) for item in part.ravel()] for part in rest)
+    begin, end, stride = map(_integers, rest)
     plan = strided_ranges(x.shape, begin, end, stride, attributes)
     if plan is None:
         return None
@@ -149,8 +166,8 @@ def _squeeze(attributes: Mapping[str, Any], values: Values) -> Any:
 
 
 def _slice(attributes: Mapping[str, Any], values: Values) -> Any:
-    x, begin, size = values
-    return x[tuple(slice(int(b), int(b + s) if s >= 0 else None) for b, s in zip(begin, size))]
+    x, begin, size = values[0], *map(_integers, values[1:])
+    return x[tuple(slice(b, b + s if s >= 0 else None) for b, s in zip(begin, size))]
 
 
 def _cast(attributes: Mapping[str, Any], values: Values) -> Any:
@@ -236,12 +253,12 @@ _EVALUATORS: dict[str, Evaluator] = {
     "Cast": _cast,
     "ZerosLike": _unary(np.zeros_like),
     "OnesLike": _unary(np.ones_like),
-    "Fill": lambda a, v: np.full(tuple(int(e) for e in v[0]), v[1], v[1].dtype),
+    "Fill": lambda a, v: np.full(tuple(_integers(v[0])), v[1], v[1].dtype),
     "Range": lambda a, v: np.arange(*(e.item() for e in v)).astype(v[0].dtype),
-    "Reshape": lambda a, v: v[0].reshape(tuple(int(e) for e in v[1])),
+    "Reshape": lambda a, v: v[0].reshape(tuple(_integers(v[1]))),
     "Squeeze": _squeeze,
     "ExpandDims": lambda a, v: np.expand_dims(v[0], int(v[1])),
-    "Transpose": lambda a, v: np.ascontiguousarray(v[0].transpose([int(e) for e in v[1]])),
+    "Transpose": lambda a, v: np.ascontiguousarray(v[0].transpose(_integers(v[1]))),
     "ConcatV2": lambda a, v: np.concatenate(v[:-1], int(v[-1])),
     "Concat": lambda a, v: np.concatenate(v[1:], int(v[0])),
     "Pack": lambda a, v: np.stack(v, int(a.get("axis", 0))),
@@ -249,8 +266,8 @@ _EVALUATORS: dict[str, Evaluator] = {
     "Split": _split,
     "Slice": _slice,
     "StridedSlice": _strided_slice,
-    "Tile": lambda a, v: np.tile(v[0], [int(e) for e in v[1]]),
-    "BroadcastTo": lambda a, v: np.broadcast_to(v[0], tuple(int(e) for e in v[1])).copy(),
+    "Tile": lambda a, v: np.tile(v[0], _integers(v[1])),
+    "BroadcastTo": lambda a, v: np.broadcast_to(v[0], tuple(_integers(v[1]))).copy(),
     "Gather": lambda a, v: np.take(v[0], v[1], 0),
     "GatherV2": lambda a, v: None if a.get("batch_dims", 0) else np.take(v[0], v[1], int(v[2])),
     "Pad": lambda a, v: np.pad(v[0], v[1].reshape(-1, 2).astype(int)),
