@@ -12,15 +12,20 @@ import numpy as np
 
 from budget.analysis.costs import total_cost
 from budget.api.files import write_folder
+from budget.api.limits import limits_of
 from budget.api.models import Model, precision_of, prepare
 from budget.codegen import EmitOptions
 from budget.codegen import emit as emit_files
 from budget.codegen.names import identifier
+from budget.codegen.options import TARGETS
+from budget.codegen.planning import plan_for
+from budget.codegen.refusals import require_writable
 from budget.errors import UsageError
 from budget.graph import Array, Graph
+from budget.hardware import library
+from budget.hardware.device_profiles import Device
 from budget.ops import Rounding
-from budget.plan import plan
-from budget.plan.patching import plan_in_patches
+from budget.plan.chooser import SHIPPED, Limits
 from budget.plan.program import Program
 
 
@@ -69,7 +74,12 @@ def emit(
     folder: str | Path | None,
     *,
     name: str | None = None,
-    target: str = "portable",
+    target: str | None = None,
+    device: str | Device | None = None,
+    clock_hz: float | None = None,
+    flash_bytes: int | None = None,
+    ram_bytes: int | None = None,
+    autotune: bool = False,
     optimise: str = "balanced",
     arena: str = "static",
     io: str = "model",
@@ -89,7 +99,14 @@ def emit(
         model: a path, ``zoo:NAME``, or a graph.
         folder: where to write; None to write nothing.
         name: prefix of files and symbols; made of the model's name if not given.
-        target: core, see `budget.codegen.options.TARGETS`.
+        target: core, see `budget.codegen.options.TARGETS`; if not given the device's, else
+            ``portable``.
+        device: whose flash, RAM and wait states decide which implementations the layers get.
+        clock_hz: of the device; default: its highest. [Hz]
+        flash_bytes: flash for the network, where it is less than the device has.
+        ram_bytes: RAM likewise.
+        autotune: try implementations that the shipped table does not hold on the virtual core;
+            what was measured is kept in the user's cache.
         optimise: ``time``, ``size`` or ``balanced``.
         arena: ``static`` or ``caller``.
         io: ``model``, ``float`` or ``arena``.
@@ -117,22 +134,30 @@ def emit(
     prepared = prepare(
         model, precision=precision, inputs=inputs, outputs=outputs, input_shapes=input_shapes
     )
+    profile = library.device(device) if isinstance(device, str) else device
+    limits = limits_of(profile, clock_hz, flash_bytes, ram_bytes)
     options = EmitOptions(
         identifier(_stem(prepared.name)) if name is None else name,
-        target,
+        target or _target_of(profile),
         optimise,  # type: ignore[arg-type]  # EmitOptions checks
         arena,  # type: ignore[arg-type]
         io,  # type: ignore[arg-type]
         Rounding(rounding),
         weights,  # type: ignore[arg-type]
     )
+    require_writable(prepared.graph, options)
     graph, examples, warnings = _integers(prepared, data)
-    planned = plan_in_patches if options.optimise == "size" else plan
-    program = planned(
+    knowledge = SHIPPED
+    if autotune:
+        from budget.tuning.autotune import tuned_knowledge
+
+        knowledge = tuned_knowledge(graph, options, removes=remove_constant_channels)
+    program = plan_for(
         graph,
+        options,
         remove_constant_channels=remove_constant_channels,
-        target=options.kernel_target,
-        optimise=options.optimise,
+        limits=limits,
+        knowledge=knowledge,
     )
     named = None
     if front_end:
@@ -144,8 +169,27 @@ def emit(
     if folder is not None:
         write_folder(Path(folder), files)
     notes = (*prepared.notes, *program.notes, *_saving(graph, program))
+    warnings = (*warnings, *_too_large(manifest, limits))
     place = None if folder is None else Path(folder)
     return Emission(prepared, program, options, files, manifest, place, notes, warnings)
+
+
+def _target_of(device: Device | None) -> str:
+    """The device's core, if there is code for it."""
+    return device.core if device is not None and device.core in TARGETS else "portable"
+
+
+def _too_large(manifest: Mapping[str, Any], limits: Limits) -> tuple[str, ...]:
+    """What does not fit the device whichever implementations are chosen."""
+    found = []
+    for label, key, limit in (
+        ("flash", "flash_bytes", limits.flash_bytes),
+        ("RAM", "ram_bytes", limits.ram_bytes),
+    ):
+        need = manifest["prediction"][key]
+        if limit is not None and need is not None and need > limit:
+            found.append(f"{need:,} B of {label} are needed, there are {limit:,} B")
+    return tuple(found)
 
 
 def _saving(graph: Graph, program: Program) -> tuple[str, ...]:
