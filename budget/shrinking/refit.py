@@ -43,6 +43,7 @@ def refit(
     values: Sequence[Mapping[str, Array]],
     kept: Mapping[str, Mask],
     seed: int = 0,
+    inputs: Sequence[Mapping[str, Array]] | None = None,
 ) -> Graph:
     """The changed graph with weights and biases fitted to the original's layers.
 
@@ -52,9 +53,13 @@ def refit(
         values: what the original computes (`Calibration.activations`).
         kept: for original tensors that lost channels, which stay.
         seed: for the choice of the places that count.
+        inputs: of the changed graph, if they are others.
     """
     random = np.random.default_rng(seed)
-    running = [{name: sample[name] for name in changed.inputs} for sample in values]
+    running = [
+        {name: sample[name] for name in changed.inputs}
+        for sample in (values if inputs is None else inputs)
+    ]
     tensors = dict(changed.tensors)
     for node in changed.nodes:
         before = original.nodes_by_name.get(node.name)
