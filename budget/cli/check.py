@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from budget.cli import options
 from budget.cli.life import takes_life
 
 if TYPE_CHECKING:
+    from budget.api.gate import Gate
     from budget.scenario.schema import Scenario
 
 
@@ -18,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog=_EXAMPLES)(check)
 
 
+_GATE = "As a gate"
 _EXAMPLES = (
     "Examples:  budget check zoo:hotword --device efm32pg12 --rate 1/s --source indoor-light "
     "--area 10cm2  ·  budget check model.tflite --device stm32l4r5 --deadline 50ms --json  ·  "
@@ -41,6 +44,26 @@ def check(
             "in NAME.features.toml beside the model.",
         ),
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A budget.toml to check in the place of the one here.", rich_help_panel=_GATE
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Show what changed since: an older MODEL, or what --json printed then.",
+            rich_help_panel=_GATE,
+        ),
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write JUnit XML, too.", rich_help_panel=_GATE)
+    ] = None,
+    github: Annotated[
+        bool,
+        typer.Option("--github", help="Print GitHub annotations, too.", rich_help_panel=_GATE),
+    ] = False,
     explain: options.ExplainOption = False,
     json: options.JsonOption = False,
     *,
@@ -48,8 +71,16 @@ def check(
 ) -> None:
     """Decide whether MODEL runs on a device: every constraint, its margin, and what would help.
 
+    Without MODEL and device, everything that the repository's budget.toml names is checked.
+
     Exit status: 0 fits, 1 does not fit, 6 too close to call; 2 to 5 are errors.
     """
+    if config is not None or (model is None and _is_empty(scenario)):
+        from budget.api.gate import find_gate
+
+        found = config or find_gate()
+        if found is not None:
+            _check_gate(found, against=against, junit=junit, github=github, json=json)
     from budget.api.check import check as run
     from budget.report.check import report_check
 
@@ -57,14 +88,89 @@ def check(
         from budget.api.front_ends import with_front_end
 
         scenario = with_front_end(scenario, model)
-    result = run(
-        model,
-        scenario=scenario,
-        precision=precision,
-        as_is=as_is,
-        inputs=options.names(inputs),
-        outputs=options.names(outputs),
-        input_shapes=options.shapes(input_shape),
-    )
-    report_check(result, explain=explain, json=json)
+    given = {
+        "scenario": scenario,
+        "precision": precision,
+        "as_is": as_is,
+        "inputs": options.names(inputs),
+        "outputs": options.names(outputs),
+        "input_shapes": options.shapes(input_shape),
+    }
+    result = run(model, **given)
+    comparisons = None
+    if against is not None:
+        from budget.api.against import compare_documents, load_document
+
+        if against.endswith(".json"):
+            old = load_document(Path(against))
+        else:
+            old = run(against, **given).to_json()
+        comparisons = compare_documents(old, result.to_json())
+    if junit is not None or github:
+        from budget.api.gate import gate_of
+
+        _report_files(gate_of(result), junit=junit, github=github, json=json)
+    if comparisons is not None and json:
+        from budget.report.console import print_json
+
+        changes = [comparison.to_json() for comparison in comparisons]
+        print_json({**result.to_json(), "against": changes})
+    else:
+        report_check(result, explain=explain, json=json)
+        if comparisons is not None:
+            from budget.report.against import report_comparisons
+
+            report_comparisons(comparisons)
     raise typer.Exit(result.verdict.exit_code)
+
+
+def _is_empty(scenario: Scenario) -> bool:
+    from budget.scenario.schema import Scenario
+
+    return scenario == Scenario()
+
+
+def _check_gate(
+    path: Path, *, against: str | None, junit: Path | None, github: bool, json: bool
+) -> None:
+    """Checks all of a budget.toml, reports, and ends the program.
+
+    Raises:
+        Exit: always, with the gate's exit status.
+    """
+    from budget.api.gate import run_gate
+    from budget.report.gate import report_gate
+
+    gate = run_gate(path)
+    comparisons = None
+    if against is not None:
+        from budget.api.against import compare_documents, load_document
+
+        if against.endswith(".toml"):
+            old = run_gate(Path(against)).to_json()
+        else:
+            old = load_document(Path(against))
+        comparisons = compare_documents(old, gate.to_json())
+    _report_files(gate, junit=junit, github=github, json=json)
+    if comparisons is not None and json:
+        from budget.report.console import print_json
+
+        print_json({**gate.to_json(), "against": [c.to_json() for c in comparisons]})
+    else:
+        report_gate(gate, json=json)
+        if comparisons is not None:
+            from budget.report.against import report_comparisons
+
+            report_comparisons(comparisons)
+    raise typer.Exit(gate.exit_code)
+
+
+def _report_files(gate: Gate, *, junit: Path | None, github: bool, json: bool) -> None:
+    if junit is not None:
+        from budget.report.junit import write_junit
+
+        write_junit(gate, junit)
+    if github:
+        from budget.report.github import print_github
+
+        print_github(gate, json=json)
