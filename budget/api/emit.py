@@ -21,12 +21,16 @@ from budget.codegen.options import TARGETS
 from budget.codegen.planning import plan_for
 from budget.codegen.refusals import require_writable
 from budget.errors import UsageError
-from budget.graph import Array, Graph
+from budget.graph import Array, DType, Graph
 from budget.hardware import library
 from budget.hardware.device_profiles import Device
 from budget.ops import Rounding
+from budget.ops.fixed_point import storage_range
 from budget.plan.chooser import SHIPPED, Limits
 from budget.plan.program import Program
+
+_QUANTIZED = {"int8": DType.INT8, "int16x8": DType.INT16}
+"""Precision of a float model on the device, and element type of its activations there."""
 
 
 @dataclass(frozen=True)
@@ -214,14 +218,10 @@ def _integers(model: Model, data: Any) -> tuple[Graph, list[dict[str, Array]], t
                 hint="representative data is for float models that become int8",
             )
         return model.graph, [], ()
-    if model.precision != "int8":
-        raise UsageError(
-            f"a float model cannot be quantised to {model.precision} yet",
-            where="--precision",
-            hint="int8 or float32",
-        )
     from budget.api.data import load_samples
-    from budget.shrinking.quantize import quantize_int8, random_samples, require_samples
+    from budget.ops.interpreter import run
+    from budget.shrinking.quantize import Recipe, quantize, random_samples, require_samples
+    from budget.shrinking.ranges import observe
 
     warnings: tuple[str, ...] = ()
     if data is None:
@@ -233,7 +233,9 @@ def _integers(model: Model, data: Any) -> tuple[Graph, list[dict[str, Array]], t
     else:
         samples = load_samples(data, model.graph)
         require_samples(model.graph, samples)
-    graph = quantize_int8(model.graph, samples)
+    recipe = Recipe(_QUANTIZED[model.precision])
+    values = ({**sample, **run(model.graph, sample, keep="all")} for sample in samples)
+    graph = quantize(model.graph, observe(model.graph, values), recipe)
     return graph, [_stored(graph, sample) for sample in samples[:4]], warnings
 
 
@@ -245,7 +247,8 @@ def _stored(graph: Graph, sample: Mapping[str, Array]) -> dict[str, Array]:
         value = sample[name]
         if quant is not None:
             steps = np.rint(value / quant.scale[0]) + quant.zero_point[0]
-            value = np.clip(steps, -128, 127).astype(np.int8)
+            low, high = storage_range(graph.type_of(name).dtype)
+            value = np.clip(steps, low, high).astype(graph.type_of(name).dtype.numpy)
         found[name] = value
     return found
 
