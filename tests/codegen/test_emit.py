@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host import WARNINGS
+from host import WARNINGS, HostModel, random_inputs
+from single_operator import interpreter, invoke
 
 from budget.api.emit import emit
 from budget.api.models import load, lower
-from budget.codegen.options import ARENA, IO, OPTIMISE, WEIGHTS
+from budget.codegen.options import ARENA, IO, OPTIMISE, WEIGHTS, EmitOptions
 from budget.errors import UnsupportedModelError, UsageError
 from budget.graph import Array, DType, GraphBuilder, QuantParams, TensorType
 from budget.ops.interpreter import run
@@ -250,7 +251,7 @@ def test_options_that_do_not_exist_are_refused(tmp_path: Path) -> None:
         {"name": "int"},
         {"name": "string"},
         {"name": "../x"},
-        {"precision": "int16x8"},
+        {"precision": "int4"},
         {"data": "x.npy"},
     ):
         model = "zoo:digits_cnn" if "precision" in wrong else "zoo:digits"
@@ -307,6 +308,23 @@ def test_constant_channels_are_left_out_exactly(models: Path, tmp_path: Path) ->
         for f in ("less", "whole")
     ]
     assert recorded[0] == recorded[1] and recorded[0]
+
+
+def test_float_models_become_16_bits_too(tmp_path: Path) -> None:
+    """LiteRT is the witness of the arithmetic, the self-test of what is built."""
+    emission = emit("zoo:digits_cnn", tmp_path, name="wide", precision="int16x8")
+    assert "int wide_invoke(const int16_t *input, int16_t *output);" in (
+        tmp_path / "wide.h"
+    ).read_text(encoding="utf-8")
+    assert outcome(build(tmp_path, "wide")) == (0, "PASS wide\n")
+    graph = emission.program.graph
+    inputs = random_inputs(emission.program, 5)
+    expected = invoke(interpreter(graph), [inputs[name] for name in graph.inputs])
+    folder = tmp_path / "host"
+    folder.mkdir()
+    found = HostModel(emission.program, folder, EmitOptions(name="wide")).run(inputs)
+    for name, values in zip(graph.outputs, expected, strict=True):
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_lowered_graphs_are_taken(tmp_path: Path) -> None:
