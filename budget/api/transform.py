@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from budget.api.examples import draw_examples, read_examples, stored_example, to_real
 from budget.api.models import load
+from budget.api.transform_price import Price, price_of, source_of
 from budget.errors import BudgetError, UsageError
-from budget.formats.tensorflow_values import DTYPES
-from budget.graph import Graph
-from budget.readers.graphdef import read_graphdef
+from budget.graph import Array, Graph, TensorType
 from budget.records import record
+from budget.transforms.tool.forms import Subject, as_graph, as_nodes, name_of
 from budget.transforms.tool.nodes import NodeGraph
 from budget.transforms.tool.pipeline import Outcome, plan_steps, run
-from budget.transforms.tool.transform import Transform
+from budget.transforms.tool.transform import AnyTransform
 
-_SUFFIXES = (".pb", ".pbtxt")
-
-
-@record
-class Price:
-    """What a graph costs as a file.
-
-    Attributes:
-        node_count: nodes, constants and placeholders included.
-        weight_bytes: of all constants' elements.
-        compressed_bytes: of the file after deflate, as a zip archive or an app store would hold it.
-    """
-
-    node_count: int
-    weight_bytes: int
-    compressed_bytes: int
+_SUFFIXES = (".pb", ".pbtxt", ".tflite", "")
+_EXAMPLES = 8
+"""Of the user's examples, how many the outputs are compared on."""
 
 
 @record
@@ -77,28 +65,41 @@ class Transformation:
 
     Attributes:
         name: of the model.
-        nodes: the result, node by node.
+        result: as the last step left it: nodes of TensorFlow, or a graph in canonical operators.
         before: price of the graph as it was.
         steps: in order.
         tolerance: largest absolute change of an output that was allowed, if any.
         input_shapes: what the caller said of open shapes.
+        device: on which it was priced, if any.
+        signature: names that callers use for inputs and outputs, where the file has others.
     """
 
     name: str
-    nodes: NodeGraph
+    result: Subject
     before: Price
     steps: tuple[TransformStep, ...]
     tolerance: float | None
     input_shapes: Mapping[str, tuple[int, ...]]
+    device: str = ""
+    signature: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def nodes(self) -> NodeGraph:
+        """The result as nodes of TensorFlow.
+
+        Raises:
+            UnsupportedModelError: it is quantised.
+        """
+        return as_nodes(self.result)
 
     @property
     def graph(self) -> Graph:
-        """The result in the dialect ``tf``.
+        """The result in the dialect ``tf``, or canonical where the last step left it so.
 
         Raises:
             UnsupportedModelError: shapes of inputs are open.
         """
-        return _read(self.nodes, self.input_shapes)
+        return source_of(self.result, self.input_shapes)
 
     @property
     def failure(self) -> str:
@@ -120,24 +121,62 @@ class Transformation:
         """The result as a GraphDef file, binary or text."""
         return self.nodes.encode(text=text)
 
+    def encode_tflite(self) -> bytes:
+        """The result as a TensorFlow Lite file, lowered as it would be deployed.
+
+        Raises:
+            UnsupportedModelError: it holds what the format cannot express.
+        """
+        from budget.writers.tflite import write_tflite
+
+        return write_tflite(as_graph(self.result, self.input_shapes))
+
+    def encode_saved_model(self) -> bytes:
+        """The result as the file ``saved_model.pb``; it needs no other."""
+        from budget.writers.tensorflow_graph import write_saved_model
+
+        nodes = self.nodes
+        lowered = as_graph(nodes, self.input_shapes)
+        ends = [
+            {
+                self.signature.get(name, name.replace(":", "_")): (
+                    name,
+                    self._open(nodes, name, lowered.type_of(own)),
+                )
+                for name, own in zip(names, owns, strict=True)
+            }
+            for names, owns in ((nodes.inputs, lowered.inputs), (nodes.outputs, lowered.outputs))
+        ]
+        return write_saved_model(nodes.encode(), *ends)
+
+    def _open(self, nodes: NodeGraph, name: str, type: TensorType) -> TensorType:
+        """A tensor's type with an open batch, where the placeholders have one."""
+        shapes = [nodes.nodes[item].attributes.get("shape") for item in nodes.inputs
+                  if item in nodes.nodes]  # fmt: skip
+        dims = [shape.dims for shape in shapes if shape is not None and shape.dims]
+        if dims and all(item[0] == -1 for item in dims) and type.shape:
+            return type.with_shape((-1, *type.shape[1:]))
+        return type
+
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
         return {
             "schema": 1,
             "command": "transform",
             "model": {"name": self.name},
-            "inputs": list(self.nodes.inputs),
-            "outputs": list(self.nodes.outputs),
-            "before": _price_document(self.before),
+            "device": self.device or None,
+            "inputs": list(self.result.inputs),
+            "outputs": list(self.result.outputs),
+            "before": self.before.to_json(),
             "steps": [
                 {
                     "transform": step.text,
-                    **_price_document(step.price),
+                    **step.price.to_json(),
                     "change": None
                     if step.change is None
                     else {
-                        "absolute": step.change.absolute,
-                        "relative": step.change.relative,
+                        "absolute": _finite(step.change.absolute),
+                        "relative": _finite(step.change.relative),
                         "reason": step.change.reason,
                     },
                     "notes": list(step.notes),
@@ -150,17 +189,13 @@ class Transformation:
         }
 
 
-def _price_document(price: Price) -> dict[str, int]:
-    return {
-        "node_count": price.node_count,
-        "weight_bytes": price.weight_bytes,
-        "compressed_bytes": price.compressed_bytes,
-    }
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None
 
 
 def transform(
     model: str | Path | Graph,
-    transforms: str | Sequence[str | Transform],
+    transforms: str | AnyTransform | Sequence[str | AnyTransform],
     *,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
@@ -169,20 +204,29 @@ def transform(
     tolerance: float | None = None,
     compare: bool = True,
     seed: int = 0,
+    examples: str | Path | Sequence[Mapping[str, Array]] | None = None,
+    device: str = "",
+    runtime: str = "",
+    price: bool = True,
 ) -> Transformation:
-    """Rewrites a TensorFlow graph step by step.
+    """Rewrites a model step by step.
 
     Args:
-        model: a GraphDef file, binary or text, a SavedModel folder, or a graph in dialect ``tf``.
-        transforms: in the Graph Transform Tool's language, the name of a preset, or a list of
-            texts and transforms.
+        model: a file of any format that can be read, a SavedModel folder, ``zoo:NAME``, or a
+            graph. A GraphDef file is taken node by node, as it stands there.
+        transforms: in the Graph Transform Tool's language, the name of a preset, a transform, or a
+            list of texts and transforms.
         inputs: nodes or tensors that a caller feeds; placeholders if not given.
         outputs: nodes or tensors wanted; those that nobody reads if not given.
         input_shapes: name → shape, where the file leaves dimensions open.
         compat: ``gtt`` asks for the old tool's results bit for bit.
         tolerance: largest absolute change of an output that `Transformation.failure` allows.
-        compare: runs the graph after each step on seeded inputs.
-        seed: of those inputs.
+        compare: runs the graph after each step, on seeded inputs or the caller's.
+        seed: of seeded inputs.
+        examples: inputs to compare outputs on, as for `run`; the first eight are used.
+        device: on which each step is priced.
+        runtime: the software assumed there.
+        price: finds MACs, arena and energy after each step.
 
     Returns:
         The result and what each step did to size and outputs.
@@ -193,111 +237,127 @@ def transform(
     """
     if compat not in ("", "gtt"):
         raise UsageError(f"{compat!r} is not a tool to be compatible with", hint="write gtt")
-    steps = plan_steps(transforms)
+    given = [transforms] if isinstance(transforms, AnyTransform) else transforms
+    steps = plan_steps(given)
     shapes = dict(input_shapes or {})
-    start = _nodes(model, tuple(inputs), tuple(outputs), shapes)
+    start, signature = _subject(model, tuple(inputs), tuple(outputs), shapes)
     if "" in shapes and len(start.inputs) == 1:
         shapes[start.inputs[0]] = shapes.pop("")
-    witness = _Witness(shapes, seed) if compare else None
+    witness = _Witness(shapes, seed, examples, model) if compare else None
     if witness:
         witness.compare(start)
     done: list[TransformStep] = []
-    last = before = _price(start)
+
+    def priced(subject: Subject) -> Price:
+        return price_of(subject, shapes, device=device, runtime=runtime, deployed=price)
+
+    last = before = priced(start)
 
     def observe(outcome: Outcome) -> None:
         nonlocal last
         if outcome.after is not outcome.before:
-            last = _price(outcome.after)
+            last = priced(outcome.after)
         change = witness.compare(outcome.after) if witness else None
         done.append(TransformStep(outcome.step.text, last, change, outcome.notes, outcome.error))
 
-    result = run(start, steps, compat=compat == "gtt", observer=observe)
-    name = start.envelope.name
-    return Transformation(name, result, before, tuple(done), tolerance, shapes)
+    result = run(start, steps, compat=compat == "gtt", shapes=shapes, observer=observe)
+    name = name_of(start)
+    return Transformation(name, result, before, tuple(done), tolerance, shapes, device, signature)
 
 
 def check_output_name(path: Path) -> None:
     """Refuses files of formats that cannot be written.
 
     Raises:
-        UsageError: the name ends in neither ``.pb`` nor ``.pbtxt``.
+        UsageError: the name ends in neither ``.pb``, ``.pbtxt`` nor ``.tflite``.
     """
     if path.suffix not in _SUFFIXES:
         raise UsageError(
-            f"the output is a GraphDef, {' or '.join(_SUFFIXES)}, not {path.suffix or 'nothing'}",
+            "the output is a GraphDef (.pb or .pbtxt), a .tflite file or the folder of a "
+            f"SavedModel (a name without an ending), not {path.suffix}",
             where=str(path),
         )
 
 
 def write_transformation(result: Transformation, path: Path) -> None:
-    """Writes the result, in text form if the name ends in ``.pbtxt``; whole or not at all.
+    """Writes the result in the format that the name tells; whole or not at all.
+
+    A name without an ending is the folder of a SavedModel.
 
     Raises:
         UsageError: the name tells another format, or the file cannot be written.
+        UnsupportedModelError: the format cannot express it.
     """
     from budget.api.files import write_folder
 
     check_output_name(path)
-    write_folder(path.parent, {path.name: result.encode(text=path.suffix == ".pbtxt")})
+    if path.suffix == "":
+        write_folder(path, {"saved_model.pb": result.encode_saved_model()})
+    elif path.suffix == ".tflite":
+        write_folder(path.parent, {path.name: result.encode_tflite()})
+    else:
+        write_folder(path.parent, {path.name: result.encode(text=path.suffix == ".pbtxt")})
 
 
-def _nodes(
+def _subject(
     model: str | Path | Graph,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     shapes: Mapping[str, tuple[int, ...]],
-) -> NodeGraph:
-    """The model's nodes; a file's are taken as they stand there."""
+) -> tuple[Subject, Mapping[str, str]]:
+    """The model in the form nearest to its file, and the names its callers use."""
     if not isinstance(model, Graph):
         path = Path(str(model)).expanduser()
         if path.is_file():
             data = path.read_bytes()
             if not data.startswith((b"\x89HDF", b"PK")) and data[4:8] != b"TFL3":
-                return NodeGraph.decode(data, path.name, inputs, outputs)
+                return NodeGraph.decode(data, path.name, inputs, outputs), {}
         model = load(str(path) if path.exists() else model, inputs=inputs, outputs=outputs,
                      input_shapes=shapes)  # fmt: skip
+    if model.dialect != "tf":
+        from budget.transforms.lower import lower
+
+        return lower(model, as_is=True), {}
     from budget.writers.graphdef import write_graphdef
 
     name = model.source.name or model.name
-    return NodeGraph.decode(
+    nodes = NodeGraph.decode(
         write_graphdef(model), name, inputs or model.inputs, outputs or model.outputs
     )
-
-
-def _price(graph: NodeGraph) -> Price:
-    weight_bits = 0
-    for node in graph.nodes.values():
-        value = node.value
-        if value is not None:
-            weight_bits += value.array.size * DTYPES[value.dtype].bits
-    return Price(len(graph.nodes), weight_bits // 8, len(zlib.compress(graph.encode())))
-
-
-def _read(graph: NodeGraph, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
-    known = {name: shape for name, shape in shapes.items() if name in graph.inputs}
-    return read_graphdef(graph.encode(), graph.envelope.name, graph.inputs, graph.outputs, known)
+    extras = model.extras
+    return nodes, {**extras.get("signature_inputs", {}), **extras.get("signature_outputs", {})}
 
 
 class _Witness:
-    """Runs graphs on the same seeded inputs, through our own lowering with nothing folded."""
+    """Runs graphs on the same inputs, through our own lowering with nothing folded."""
 
-    def __init__(self, shapes: Mapping[str, tuple[int, ...]], seed: int) -> None:
+    def __init__(
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        seed: int,
+        examples: str | Path | Sequence[Mapping[str, Array]] | None,
+        model: str | Path | Graph,
+    ) -> None:
         self._shapes = dict(shapes)
         self._seed = seed
+        self._given = examples
+        self._model = model
         self._reference: list[Any] | None = None
-        self._inputs: list[Any] = []
-        self._graph: NodeGraph | None = None
+        self._examples: list[list[Array]] = []
+        self._graph: Subject | None = None
         self._change = Change(None, None, "")
 
-    def compare(self, graph: NodeGraph) -> Change:
+    def compare(self, graph: Subject) -> Change:
         """The change since the first graph that could be run."""
         if graph is not self._graph:
             self._graph, self._change = graph, self._compare(graph)
         return self._change
 
-    def _compare(self, graph: NodeGraph) -> Change:
+    def _compare(self, graph: Subject) -> Change:
         try:
             found = self._run(graph)
+        except UsageError:
+            raise  # the caller's own inputs do not suit the model
         except BudgetError as error:
             return Change(None, None, str(error))
         if self._reference is None:
@@ -312,26 +372,29 @@ class _Witness:
             relative = max(relative, difference / largest if largest else difference)
         return Change(absolute, relative)
 
-    def _run(self, graph: NodeGraph) -> list[Any]:
+    def _run(self, graph: Subject) -> list[Any]:
         from budget.ops.interpreter import run as interpret
-        from budget.transforms.lower import lower
 
         shapes = dict(self._shapes)
-        if self._inputs:
-            shapes |= {
-                name: value.shape for name, value in zip(graph.inputs, self._inputs, strict=True)
-            }
-        lowered = lower(_read(graph, shapes), as_is=True)
-        if not self._inputs:
-            rng = np.random.default_rng(self._seed)
-            self._inputs = [_draw(rng, lowered, name) for name in lowered.inputs]
-        values = dict(zip(lowered.inputs, self._inputs, strict=True))
-        results = interpret(lowered, values)
-        return [np.asarray(results[name], np.float64) for name in lowered.outputs]
+        if self._examples:
+            shapes |= dict(zip(graph.inputs, (np.shape(x) for x in self._examples[0]), strict=True))
+        lowered = as_graph(graph, shapes, as_is=True)
+        if not self._examples:
+            self._examples = [
+                [example[name] for name in lowered.inputs] for example in self._drawn(lowered)
+            ]
+        results: list[list[Any]] = []
+        for example in self._examples:
+            given = dict(zip(lowered.inputs, example, strict=True))
+            values = interpret(lowered, stored_example(lowered, given, lowered.inputs))
+            results.append([to_real(lowered.type_of(name), values[name])
+                            for name in lowered.outputs])  # fmt: skip
+        return [np.stack(values) for values in zip(*results, strict=True)]
 
-
-def _draw(rng: np.random.Generator, graph: Graph, name: str) -> Any:
-    type = graph.type_of(name)
-    if type.dtype.is_float:
-        return rng.uniform(-1, 1, type.shape).astype(type.dtype.numpy)
-    return rng.integers(0, 2, type.shape).astype(type.dtype.numpy)
+    def _drawn(self, graph: Graph) -> list[Mapping[str, Array]]:
+        if self._given is None:
+            return [example for _, example in draw_examples(graph, 1, self._seed)]
+        if isinstance(self._given, (str, Path)):
+            read = read_examples(self._given, graph, model=self._model)
+            return [example for _, example in read[:_EXAMPLES]]
+        return list(self._given)[:_EXAMPLES]

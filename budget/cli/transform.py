@@ -20,9 +20,18 @@ def register(app: typer.Typer) -> None:
 
 def transform(
     model: Annotated[
-        str, typer.Argument(metavar="IN", help="A .pb or .pbtxt file, or a SavedModel folder.")
+        str,
+        typer.Argument(
+            metavar="IN",
+            help="A .pb, .pbtxt, .tflite, .keras or .h5 file, a SavedModel folder, or zoo:NAME.",
+        ),
     ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="A .pb or .pbtxt file to write.")],
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="A .pb, .pbtxt or .tflite file to write, or a SavedModel folder."
+        ),
+    ],
     transforms: Annotated[
         str,
         typer.Option(
@@ -50,6 +59,14 @@ def transform(
     compare: Annotated[
         bool, typer.Option("--compare/--no-compare", help="Run the graph after each step.")
     ] = True,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Inputs to compare outputs on instead, as 'budget run' reads them."),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", "-d", help="Price each step's energy there.")
+    ] = "",
+    runtime: options.RuntimeOption = None,
     json: options.JsonOption = False,
 ) -> None:
     """Rewrite the graph IN step by step; show what each step costs or saves, and write OUT."""
@@ -69,6 +86,9 @@ def transform(
         tolerance=tolerance,
         compare=compare,
         seed=seed,
+        examples=data,
+        device=device,
+        runtime=runtime or "",
     )
     if not result.failure:
         write_transformation(result, out)

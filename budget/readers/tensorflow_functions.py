@@ -8,7 +8,7 @@ from typing import Any
 
 from budget.errors import CorruptModelError, UnsupportedModelError
 from budget.formats.protobuf import Message, fields
-from budget.formats.tensorflow_schema import FUNCTION_DEF, SCHEMAS
+from budget.formats.tensorflow_schema import FUNCTION_DEF, SCHEMAS, DataType
 from budget.formats.tensorflow_values import FunctionName, PlaceholderName
 from budget.readers.graphdef import FlatNode, decode_node, node_of
 
@@ -175,7 +175,12 @@ def _body(
     effects = [prefix + item for item in _entries(function.control_ret, where).values()
                if item in names.nodes]  # fmt: skip
     controls = [*call.control_inputs, *effects]
-    return parts, FlatNode(call.name, "IdentityN", results, controls, {})
+    kinds = call.attributes.get("Tout") or tuple(
+        DataType(item.type) for item in function.signature.output_arg if item.type
+    )
+    # without its types no other program would take the node
+    typed = {"T": tuple(kinds)} if len(kinds) == len(results) else {}
+    return parts, FlatNode(call.name, "IdentityN", results, controls, typed)
 
 
 class _Names:
@@ -220,6 +225,23 @@ class _Names:
                 f"output {output!r} of {node.op} is not known here", where=self.where
             )
         return names.index(output)
+
+
+class ArgumentNames(_Names):
+    """References inside a function that is read on its own: nothing is put before them."""
+
+    def results(self, function: Message) -> list[str]:
+        """What the function returns, in order."""
+        returned = _entries(function.ret, self.where)
+        return [self.resolve(returned.get(item.name, "")) for item in function.signature.output_arg]
+
+
+def argument_names(
+    arguments: Sequence[str], nodes: Iterable[FlatNode], library: FunctionLibrary, where: str
+) -> ArgumentNames:
+    """Names in a function whose arguments keep their own."""
+    given = {item: item for item in arguments}
+    return ArgumentNames("", given, {node.name: node for node in nodes}, library, where)
 
 
 def tensor_name_parts(reference: str) -> tuple[str, str, str]:

@@ -71,11 +71,11 @@ def build(node_count: int) -> bytes:
 def time_deploy(data: bytes) -> tuple[float, int]:
     """Seconds from file to file, and nodes of the result."""
     from budget.transforms.tool.nodes import NodeGraph
-    from budget.transforms.tool.pipeline import plan_steps, run
+    from budget.transforms.tool.pipeline import plan_steps, run_nodes
 
     start = time.perf_counter()
     graph = NodeGraph.decode(data, "chain.pb", ["x"], ["y"])
-    after = run(graph, plan_steps("deploy"))
+    after = run_nodes(graph, plan_steps("deploy"))
     after.encode()
     return time.perf_counter() - start, len(after.nodes)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from budget.errors import UnsupportedModelError
 from budget.formats.keras_settings import ACTIVATIONS
 from budget.graph import DType, Graph, verify
 from budget.ops.interpreter import run
@@ -334,21 +333,18 @@ def test_one_dimensional_layers_stay_next_to_their_activations(tmp_path: Path) -
     assert ops == ["reshape", "conv_2d", "conv_2d", "max_pool_2d", "reshape"]
 
 
-def test_recurrent_layers_are_read_and_listed_as_unknown(tmp_path: Path) -> None:
+def test_recurrent_layers_equal_keras(tmp_path: Path) -> None:
     model = series(
         L.LSTM(3, return_sequences=True),
         L.Bidirectional(L.GRU(2, return_sequences=True)),
+        L.GRU(3, return_sequences=True, reset_after=False, go_backwards=True),
         L.SimpleRNN(4),
     )
-    for suffix in ("keras", "h5"):
-        model.save(tmp_path / f"m.{suffix}")
-        graph = verify(read_keras(tmp_path / f"m.{suffix}"))
-        assert graph.type_of(graph.outputs[0]).shape == (1, 4)
-        assert sum(t.type.element_count for t in graph.constants) == model.count_params()
-        with pytest.raises(UnsupportedModelError) as caught:
-            lower_keras(graph)
-        for word in ("LSTM (lstm", "Bidirectional (bidirectional", "SimpleRNN (simple_rnn"):
-            assert word in str(caught.value)
+    lowered = check(randomise(model), tmp_path / "m.keras")
+    counted = sum(t.type.element_count for t in read_keras(tmp_path / "m.keras").constants)
+    assert counted == model.count_params()
+    ops = [node.op for node in lowered.nodes if node.op != "strided_slice"]
+    assert ops == ["lstm", "gru", "gru", "concat", "gru", "simple_rnn"]
 
 
 @pytest.mark.parametrize("name", ["ic", "vww"])

@@ -9,7 +9,7 @@ import numpy as np
 from tensorflow_models import quietly, tensorflow
 
 from budget.transforms.tool.nodes import NodeGraph
-from budget.transforms.tool.pipeline import Outcome, plan_steps, run
+from budget.transforms.tool.pipeline import Outcome, plan_steps, run, run_nodes
 
 
 def build(make: Callable[[Any], Any]) -> bytes:
@@ -51,7 +51,7 @@ def graph_of(data: bytes, inputs: list[str], outputs: list[str]) -> NodeGraph:
 
 def apply(graph: NodeGraph, transforms: str, *, compat: bool = False) -> NodeGraph:
     """The graph after transforms."""
-    return run(graph, plan_steps(transforms), compat=compat)
+    return run_nodes(graph, plan_steps(transforms), compat=compat)
 
 
 def notes_of(graph: NodeGraph, transforms: str) -> list[str]:

@@ -54,8 +54,6 @@ def inlined(graph: NodeGraph, library: FunctionLibrary, calls: set[str]) -> Node
         if name not in graph.nodes:
             owner = next(call for call in _prefixes(name) if call in calls)
             bodies.setdefault(owner, []).append(item)
-    passed: dict[str, str] = {}
-    kinds: dict[str, tuple[object, ...]] = {}
     for name, node in graph.nodes.items():
         if name not in calls:
             nodes[name] = node
@@ -67,8 +65,12 @@ def inlined(graph: NodeGraph, library: FunctionLibrary, calls: set[str]) -> Node
         end = found[name]
         nodes[name] = NodeDef(name, end.op, tuple(end.inputs), tuple(end.control_inputs),
                               node.device, end.attributes)  # fmt: skip
-        kinds[name] = tuple(node.attributes.get("Tout", ()))
-    return _without_ends(graph.with_nodes(nodes.values()), found, kinds, passed)
+    ends = {
+        name
+        for name, node in nodes.items()
+        if node.op == "IdentityN" and (name in calls or name not in graph.nodes)
+    }
+    return _without_ends(graph.with_nodes(nodes.values()), ends)
 
 
 def _prefixes(name: str) -> list[str]:
@@ -76,17 +78,9 @@ def _prefixes(name: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _without_ends(
-    graph: NodeGraph,
-    found: dict[str, FlatNode],
-    kinds: dict[str, tuple[object, ...]],
-    passed: dict[str, str],
-) -> NodeGraph:
+def _without_ends(graph: NodeGraph, ends: set[str]) -> NodeGraph:
     """Readers of a call read what the body returned."""
-    ends = {
-        name for name, node in graph.nodes.items()
-        if node.op == "IdentityN" and not node.attributes.get("T")
-    }  # fmt: skip
+    passed: dict[str, str] = {}
     for name in ends:
         for port, item in enumerate(graph.nodes[name].inputs):
             passed[f"{name}:{port}" if port else name] = item
@@ -103,14 +97,15 @@ def _without_ends(
         if name not in ends:
             result.append(node.changed(inputs=inputs))
         elif name in graph.kept or name in waited:
-            result.append(_end(replace(node, inputs=inputs), kinds.get(name, ())))
+            result.append(_end(replace(node, inputs=inputs)))
     return graph.with_nodes(result)
 
 
-def _end(node: NodeDef, kinds: tuple[object, ...]) -> NodeDef:
+def _end(node: NodeDef) -> NodeDef:
     """What is left of a call: an identity of its results, or a node to wait for."""
+    kinds = node.attributes.get("T", ())
     if not node.inputs:
         return replace(node, op="NoOp", attributes={})
     if len(node.inputs) == 1 and kinds:
         return replace(node, op="Identity", attributes={"T": kinds[0]})
-    return replace(node, op="IdentityN", attributes={"T": kinds})
+    return node

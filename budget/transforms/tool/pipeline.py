@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from budget.errors import BudgetError, CorruptModelError, UnsupportedModelError, UsageError
+from budget.transforms.tool.forms import Shapes, Subject, as_graph, as_nodes, name_of, problems_of
 from budget.transforms.tool.nodes import NodeGraph
 from budget.transforms.tool.registry import expand, find
 from budget.transforms.tool.syntax import Call
-from budget.transforms.tool.transform import Context, Transform, boolean
+from budget.transforms.tool.transform import (
+    AnyTransform,
+    Context,
+    GraphTransform,
+    Transform,
+    boolean,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,7 @@ class Step:
     """
 
     text: str
-    transform: Transform
+    transform: AnyTransform
     ignore_errors: bool = False
 
 
@@ -40,13 +48,13 @@ class Outcome:
     """
 
     step: Step
-    before: NodeGraph
-    after: NodeGraph
+    before: Subject
+    after: Subject
     notes: tuple[str, ...]
     error: str = ""
 
 
-def plan_steps(transforms: str | Sequence[str | Transform]) -> list[Step]:
+def plan_steps(transforms: str | Sequence[str | AnyTransform]) -> list[Step]:
     """The steps that a text, a preset or a list of either and of transforms asks for.
 
     Raises:
@@ -54,7 +62,7 @@ def plan_steps(transforms: str | Sequence[str | Transform]) -> list[Step]:
     """
     steps: list[Step] = []
     for item in [transforms] if isinstance(transforms, str) else transforms:
-        if isinstance(item, Transform):
+        if isinstance(item, (Transform, GraphTransform)):
             steps.append(Step(item.called, item))
         else:
             steps += [step for call in expand(item) for step in _steps(call)]
@@ -84,37 +92,40 @@ def _steps(call: Call) -> list[Step]:
 
 
 def run(
-    graph: NodeGraph,
+    graph: Subject,
     steps: Sequence[Step],
     *,
     compat: bool = False,
+    shapes: Shapes | None = None,
     observer: Callable[[Outcome], None] | None = None,
-) -> NodeGraph:
+) -> Subject:
     """The graph after all steps.
 
     Args:
-        graph: to start from; left as it is.
+        graph: to start from, in either form; left as it is, and put into the other form where a
+            step works on that.
         steps: in order.
         compat: asks for the old tool's results bit for bit.
+        shapes: of inputs, where a file leaves them open.
         observer: called after each step.
 
     Raises:
         CorruptModelError: the graph is not sound to begin with.
         ModelError: a transform failed, or left a graph that is not sound.
     """
-    problems = graph.problems()
+    problems = problems_of(graph)
     if problems:
-        raise CorruptModelError("; ".join(problems[:5]), where=graph.envelope.name)
+        raise CorruptModelError("; ".join(problems[:5]), where=name_of(graph))
     for step in steps:
         context = Context(compat)
         before, error = graph, ""
         try:
-            graph = step.transform.apply(before, context)
-            problems = graph.problems()
+            graph = _applied(step.transform, before, context, shapes or {})
+            problems = problems_of(graph)
             if problems:
                 raise UnsupportedModelError(
                     f"{step.text} leaves no sound graph: {'; '.join(problems[:5])}",
-                    where=graph.envelope.name,
+                    where=name_of(graph),
                 )
         except BudgetError as failure:
             if not step.ignore_errors:
@@ -123,3 +134,14 @@ def run(
         if observer is not None:
             observer(Outcome(step, before, graph, tuple(context.notes), error))
     return graph
+
+
+def run_nodes(graph: NodeGraph, steps: Sequence[Step], **options: Any) -> NodeGraph:
+    """`run` for steps that leave nodes; arguments as there."""
+    return as_nodes(run(graph, steps, **options))
+
+
+def _applied(transform: AnyTransform, graph: Subject, context: Context, shapes: Shapes) -> Subject:
+    if isinstance(transform, GraphTransform):
+        return transform.apply(as_graph(graph, shapes), context)
+    return transform.apply(as_nodes(graph), context)

@@ -7,13 +7,17 @@ from importlib.metadata import entry_points
 
 from budget.errors import UsageError
 from budget.transforms.tool.syntax import Call, parse
-from budget.transforms.tool.transform import Transform
+from budget.transforms.tool.transform import AnyTransform
 
 ENTRY_POINTS = "budget.transforms"
 """Group in which an installed package names transforms of its own."""
 
 _PACKAGE = "budget.transforms.tool"
 TRANSFORMS: dict[str, str] = {
+    "cluster": "graph_transforms:Cluster",
+    "equalise": "graph_transforms:Equalise",
+    "low_rank": "graph_transforms:LowRank",
+    "remove_constant_channels": "graph_transforms:RemoveConstantChannels",
     "add_default_attributes": "add_default_attributes:AddDefaultAttributes",
     "backport_concatv2": "backport_concatv2:BackportConcatV2",
     "backport_tensor_array_v3": "backport_tensor_array_v3:BackportTensorArrayV3",
@@ -78,7 +82,7 @@ def names() -> list[str]:
     return sorted({*TRANSFORMS, *ALIASES, *found})
 
 
-def find(name: str) -> tuple[type[Transform], ...]:
+def find(name: str) -> tuple[type[AnyTransform], ...]:
     """The classes that a name or alias stands for.
 
     Raises:
@@ -91,7 +95,7 @@ def find(name: str) -> tuple[type[Transform], ...]:
         return tuple(_load(item) for item in ALIASES.get(name, (name,)))
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == name:
-            found: type[Transform] = entry.load()
+            found: type[AnyTransform] = entry.load()
             return (found,)
     raise UsageError(
         f"transform {name!r} is not recognised",
@@ -100,9 +104,9 @@ def find(name: str) -> tuple[type[Transform], ...]:
     )
 
 
-def _load(name: str) -> type[Transform]:
+def _load(name: str) -> type[AnyTransform]:
     module, _, attribute = TRANSFORMS[name].partition(":")
-    found: type[Transform] = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
+    found: type[AnyTransform] = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Self
 
 from budget.errors import UsageError
+from budget.graph import Graph
 from budget.transforms.tool.nodes import NodeGraph
 
 
@@ -25,18 +26,14 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Transform(ABC):
-    """Rewrites a graph.
+class _Parameters:
+    """What transforms of both kinds share: a name, and parameters that can be given as text.
 
     A field of type ``str``, ``int``, ``float`` or ``bool`` is a parameter given once, one of type
     ``tuple[str, ...]`` may be repeated; one without a default has to be given.
     """
 
     called: ClassVar[str]
-
-    @abstractmethod
-    def apply(self, graph: NodeGraph, context: Context) -> NodeGraph:
-        """The rewritten graph; the same object if there was nothing to do."""
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Sequence[str]]) -> Self:
@@ -60,6 +57,27 @@ class Transform(ABC):
             if required and key not in values:
                 raise UsageError(f"{cls.called} needs the parameter {key!r}", where="transforms")
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class Transform(_Parameters, ABC):
+    """Rewrites a TensorFlow graph, node by node as its file has them; fields are parameters."""
+
+    @abstractmethod
+    def apply(self, graph: NodeGraph, context: Context) -> NodeGraph:
+        """The rewritten graph; the same object if there was nothing to do."""
+
+
+@dataclass(frozen=True)
+class GraphTransform(_Parameters, ABC):
+    """Rewrites a model of any format, lowered to canonical operators; fields are parameters."""
+
+    @abstractmethod
+    def apply(self, graph: Graph, context: Context) -> Graph:
+        """The rewritten graph; the same object if there was nothing to do."""
+
+
+AnyTransform = Transform | GraphTransform
 
 
 def _value(transform: str, key: str, kind: str, texts: Sequence[str]) -> Any:
