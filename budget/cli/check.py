@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -88,7 +88,7 @@ def check(
         from budget.api.front_ends import with_front_end
 
         scenario = with_front_end(scenario, model)
-    given = {
+    given: dict[str, Any] = {
         "scenario": scenario,
         "precision": precision,
         "as_is": as_is,

@@ -265,7 +265,7 @@ def test_against_an_older_model_layer_by_layer() -> None:
 
 def test_nothing_changed_and_layers_that_come_and_go(repository: Path) -> None:
     one = GOOD.replace('devices = ["stm32l4r5", "efm32pg12"]', 'device = "efm32pg12"')
-    (repository / "budget.toml").write_text(one.replace("budget-c", "tflm-cmsis-nn"))
+    (repository / "budget.toml").write_text(one.partition("[check.limits]")[0])
     code, shown = budget("--json")
     assert code == 0
     (repository / "old.json").write_text(shown)
