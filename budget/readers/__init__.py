@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from budget.errors import CorruptModelError, ModelError
+from budget.errors import CorruptModelError, ModelError, UsageError
 from budget.graph.graph import Graph
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -32,7 +32,8 @@ def load(
     """Reads a model in its source dialect.
 
     Args:
-        path: a file, or the folder of a SavedModel.
+        path: a file, or the folder of a SavedModel; ``#NAME`` behind it picks a signature of
+            several, or a subgraph of a .tflite file.
         inputs: names of the tensors that the caller provides, where the file does not say or part
             of the graph is wanted.
         outputs: names of the tensors that the caller receives, likewise.
@@ -43,16 +44,23 @@ def load(
         CorruptModelError: the file is damaged.
         UnsupportedModelError: the model holds something this program does not read.
     """
-    path = Path(path)
+    path, part = _path_and_part(path)
     shapes = dict(input_shapes or {})
     if path.is_dir():
-        return _load_folder(path, inputs, outputs, shapes)
+        return _load_folder(path, inputs, outputs, shapes, part)
     head = _head(path)
     if head[4:8] == _TFLITE_MARK:
         from budget.readers.selection import select
         from budget.readers.tflite import read_tflite
 
-        return select(read_tflite(path.read_bytes(), path.name), inputs, outputs, shapes)
+        graph = read_tflite(path.read_bytes(), path.name, part)
+        return select(graph, inputs, outputs, shapes)
+    if part:
+        raise UsageError(
+            f"{part!r} is no part of this file: only SavedModels and .tflite files have several",
+            where=str(path),
+            hint=f"leave #{part} out; --inputs and --outputs cut graphs of other formats",
+        )
     if head.startswith(_HDF5_SIGNATURE) or (head.startswith(_ZIP_SIGNATURE) and _is_keras(path)):
         from budget.readers.keras import read_keras
         from budget.readers.selection import select
@@ -64,11 +72,21 @@ def load(
     return read_graphdef(path.read_bytes(), path.name, tuple(inputs), tuple(outputs), shapes)
 
 
+def _path_and_part(path: str | Path) -> tuple[Path, str]:
+    """A path and the part of the model behind the ``#``; files may have one in their names."""
+    whole = Path(path)
+    front, _, part = str(path).rpartition("#")
+    if part and front and not whole.exists():
+        return Path(front), part
+    return whole, ""
+
+
 def _load_folder(
     path: Path,
     inputs: Sequence[str],
     outputs: Sequence[str],
     shapes: dict[str, tuple[int, ...]],
+    signature: str,
 ) -> Graph:
     if not (path / "saved_model.pb").is_file() and not (path / "saved_model.pbtxt").is_file():
         raise ModelError(
@@ -78,7 +96,7 @@ def _load_folder(
         )
     from budget.readers.saved_model import read_saved_model
 
-    return read_saved_model(path, tuple(inputs), tuple(outputs), shapes)
+    return read_saved_model(path, tuple(inputs), tuple(outputs), shapes, signature or None)
 
 
 def _head(path: Path) -> bytes:

@@ -25,7 +25,11 @@ def select(
     Raises:
         UsageError: a name is unknown, a shape differs, an output needs an input that is left out.
     """
-    _check_shapes(graph, input_shapes)
+    given_shapes = {
+        name or (graph.inputs[0] if len(graph.inputs) == 1 else name): shape
+        for name, shape in input_shapes.items()
+    }
+    _check_shapes(graph, given_shapes)
     if not inputs and not outputs:
         return graph
     _check_names(graph, (*inputs, *outputs))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from budget.errors import UnsupportedModelError
+from budget.errors import UnsupportedModelError, UsageError
 from budget.formats.tflite_records import OperatorRecord, OriginalFile
 from budget.formats.tflite_schema import (
     FILE_IDENTIFIER,
@@ -30,25 +30,27 @@ _BODY_OPTIONS = (
 )  # fmt: skip
 
 
-def read_tflite(data: bytes, name: str) -> Graph:
+def read_tflite(data: bytes, name: str, part: str = "") -> Graph:
     """The model in a ``.tflite`` file, in the source dialect ``tfl``.
 
-    The graph is the file's first subgraph, which the runtimes run by default. Constants are views
-    of ``data``. ``Node.source`` is an `OperatorRecord`; ``Graph.extras`` holds ``original``
+    The graph is the file's first subgraph, which the runtimes run by default, unless another is
+    asked for. Constants are views of ``data``. ``Node.source`` is an `OperatorRecord`; ``Graph.extras`` holds ``original``
     (an `OriginalFile`), ``description``, ``metadata``, ``signatures`` and ``other_graphs``.
 
     Args:
         data: the whole file.
         name: of the file, for messages.
+        part: the signature, or else the subgraph, that is wanted.
 
     Raises:
+        UsageError: there is no such part.
         CorruptModelError: the file breaks its format's rules; nothing in it is trusted.
         UnsupportedModelError: it needs a later schema, or keeps its weights in another file.
     """
     file = FlatFile(data, name)
     if len(data) < 12 or data[4:8] != FILE_IDENTIFIER:
         file.fail("this is not a TensorFlow Lite file: the mark 'TFL3' is missing")
-    return _Reader(file).read()
+    return _Reader(file).read(part)
 
 
 class _Reader:
@@ -60,7 +62,7 @@ class _Reader:
         self.body_counts: dict[int, int] = {}
         self.open: set[int] = set()
 
-    def read(self) -> Graph:
+    def read(self, part: str) -> Graph:
         file, model = self.file, self.model
         version = model.scalar(0, "I")
         if version != SCHEMA_VERSION:
@@ -81,26 +83,40 @@ class _Reader:
         if not self.subgraphs:
             file.fail("the file holds no graph")
         self.names = self._subgraph_names()
-        main = self._graph(0)
         others = [self._graph(index) for index in range(len(self.subgraphs))]
-        reached = {id(graph) for graph in main.walk()}
         signatures = self._signatures()
-        if len(signatures) > 1:
+        main = self.graphs[self._index_of(part, signatures)]
+        reached = {id(graph) for graph in main.walk()}
+        if len(signatures) > 1 and not part:
             self.notes.append(
                 f"the file has {len(signatures)} signatures ({', '.join(signatures)}); "
-                "the first graph is judged"
+                f"the first graph is judged; {file.name}#NAME judges another"
             )
         source = ModelSource(
             file.name, "tflite", hashlib.sha256(file.data).hexdigest(), tuple(self.notes)
         )
         extras = {
-            "original": OriginalFile(file.data, tuple(others)),
+            # a part that is written makes a file of its own
+            **({"original": OriginalFile(file.data, tuple(others))} if main is others[0] else {}),
             "description": model.text(3),
             "metadata": self._metadata(),
             "signatures": signatures,
             "other_graphs": {graph.name: graph for graph in others if id(graph) not in reached},
         }
         return replace(main, source=source, extras=extras)
+
+    def _index_of(self, part: str, signatures: Mapping[str, Mapping[str, Any]]) -> int:
+        """The number of the graph that the caller wants."""
+        if not part:
+            return 0
+        name = signatures[part]["graph"] if part in signatures else part
+        if name not in self.names:
+            raise UsageError(
+                f"there is no signature or subgraph {part!r}",
+                where=self.file.name,
+                hint=f"choose one of {', '.join(dict.fromkeys((*signatures, *self.names)))}",
+            )
+        return self.names.index(name)
 
     def _code(self, table: Table) -> tuple[int, str, int]:
         # old files use the 8-bit field, new ones both

@@ -85,7 +85,7 @@ def _tensor(
     if -1 in stated or -1 in table.integers(7):
         unknown[name] = f"{name} {list(table.integers(7) or stated)}"
     shape = tuple(1 if extent == -1 else extent for extent in stated)
-    if any(extent < 0 for extent in shape) or math.prod(shape) > _MAX_ELEMENTS:
+    if any(e < 0 for e in shape) or math.prod(max(e, 1) for e in shape) > _MAX_ELEMENTS:
         file.fail(f"tensor {name!r} has the impossible shape {list(stated)}")
     type = TensorType(shape, dtype, _quantization(file, table.table(4), name, shape, dtype))
     is_variable = bool(table.scalar(5, "?"))

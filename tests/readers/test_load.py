@@ -91,3 +91,50 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Path, "open", denied)
     with pytest.raises(ModelError, match="Permission denied"):
         load(tmp_path / "m")
+
+
+def _parts_file(tmp_path: Path) -> Path:
+    """Two graphs, each behind a signature of its own."""
+    from test_read_tflite import model
+
+    from budget.writers.flatbuffer import encode_model
+
+    tables = model(
+        signature_defs=[
+            {"signature_key": "run", "inputs": [{"name": "in", "tensor_index": 0}]},
+            {"signature_key": "train", "subgraph_index": 1},
+        ]
+    )
+    second = dict(tables["subgraphs"][0], name="second")
+    second["tensors"] = [dict(tensor, shape=[1, 9]) for tensor in second["tensors"][:2]]
+    tables["subgraphs"].append(second)
+    path = tmp_path / "parts.tflite"
+    path.write_bytes(encode_model(tables))
+    return path
+
+
+def test_a_part_of_a_file_is_chosen_behind_a_hash(tmp_path: Path) -> None:
+    path = _parts_file(tmp_path)
+    assert load(path).type_of("x").shape == (1, 4)
+    for part in ("train", "second"):
+        graph = load(f"{path}#{part}")
+        assert graph.type_of("x").shape == (1, 9)
+        assert not graph.source.notes
+        from budget.readers.tflite import read_tflite
+        from budget.writers.tflite import write_tflite
+
+        alone = read_tflite(write_tflite(graph), "alone")
+        assert alone.type_of("x").shape == (1, 9)
+    with pytest.raises(UsageError, match="no signature or subgraph 'third'") as caught:
+        load(f"{path}#third")
+    assert "run, train, main, second" in caught.value.hint
+
+
+def test_a_file_with_a_hash_in_its_name_is_a_file(tmp_path: Path) -> None:
+    path = _parts_file(tmp_path).rename(tmp_path / "a#b.tflite")
+    assert load(path).type_of("x").shape == (1, 4)
+    assert load(f"{path}#train").type_of("x").shape == (1, 9)
+    text = tmp_path / "g.pb"
+    text.write_bytes(b"node {}")
+    with pytest.raises(UsageError, match="'x' is no part of this file"):
+        load(f"{text}#x")
