@@ -18,6 +18,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "transpose_convolution": ("transpose_conv_2d",),
     "fully_connected": ("fully_connected",),
     "matmul": ("batch_matmul",),
+    "recurrent": ("simple_rnn", "gru", "lstm"),
     "pooling": ("average_pool_2d", "max_pool_2d", "l2_pool_2d"),
     "normalization": ("batch_norm", "layer_norm", "l2_norm"),
     "indexing": ("arg_max", "arg_min", "gather"),

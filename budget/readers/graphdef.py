@@ -98,7 +98,12 @@ def read_graphdef(
         "versions": message.versions,
         "order": tuple(node.name for node in nodes),
     }
-    return build_graph(nodes, source, inputs, outputs, input_shapes or {}, extras)
+    graph = build_graph(nodes, source, inputs, outputs, input_shapes or {}, extras)
+    if not message.library.function:
+        return graph
+    from budget.readers.tensorflow_loops import attach_loops
+
+    return attach_loops(graph, message.library, name)
 
 
 def is_text_graphdef(data: bytes) -> bool:
@@ -322,7 +327,11 @@ def _input_types(
 ) -> dict[str, TensorType]:
     types: dict[str, TensorType] = {}
     open_inputs: list[str] = []
-    wanted = {tensor_name(name): tuple(int(e) for e in shape) for name, shape in given.items()}
+    wanted = {
+        # without a name: the only input's
+        tensor_name(name) if name or len(inputs) != 1 else inputs[0]: tuple(int(e) for e in shape)
+        for name, shape in given.items()
+    }
     strange = sorted(set(wanted) - set(inputs))
     if strange:
         raise UsageError(

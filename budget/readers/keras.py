@@ -31,7 +31,12 @@ from budget.readers.keras_composites import rule_of
 from budget.readers.keras_files import open_keras
 from budget.readers.keras_layers import IDENTITIES, LayerRule, Shape, Weight
 from budget.readers.keras_operations import OPERATIONS
-from budget.readers.keras_weights import absent_weights, archive_weights, legacy_weights
+from budget.readers.keras_weights import (
+    absent_weights,
+    archive_weights,
+    legacy_weights,
+    quantization_notes,
+)
 
 MAX_NODES = 1 << 20
 MAX_ELEMENTS = 1 << 40
@@ -75,7 +80,7 @@ def read_keras(path: str | Path, input_shapes: Mapping[str, Sequence[int]] | Non
     for layer, names in reader.constants.items():
         for name, data in zip(names, found.get(layer, ())):
             reader.builder.constant(name, data)
-    notes = tuple(dict.fromkeys(reader.notes))
+    notes = tuple(dict.fromkeys((*reader.notes, *quantization_notes(model))))
     return reader.builder.build(
         ModelSource(path.name, file.format, file.sha256, notes),
         {"keras_version": file.keras_version},
@@ -107,7 +112,8 @@ class _Reader:
                 )
                 for reference in model.inputs
             ]
-        unknown = sorted(set(self.input_shapes) - set(self.builder.inputs))
+        known = {*self.builder.inputs, *([""] if len(self.builder.inputs) == 1 else ())}
+        unknown = sorted(set(self.input_shapes) - known)
         if unknown:
             raise UsageError(
                 f"the model has no input {', '.join(unknown)}",
@@ -131,7 +137,7 @@ class _Reader:
         )
 
     def _input(self, name: str, shape: Any, dtype: Any) -> str:
-        given = self.input_shapes.get(name)
+        given = self.input_shapes.get(name, self.input_shapes.get(""))
         if given is not None:
             shape = list(given)
         if shape is None:
@@ -334,13 +340,14 @@ def _recorded_shape(config: Mapping[str, Any]) -> Any:
 def _check_operands(rule: LayerRule, shapes: Sequence[Shape], settings: Settings) -> None:
     if not rule.operands[0] <= len(shapes) <= rule.operands[1]:
         raise settings.bad(f"it is given {len(shapes)} inputs")
-    if rule.rank is not None and any(len(shape) != rule.rank for shape in shapes):
+    # states, which recurrent layers may be given, have a rank of their own
+    if rule.rank is not None and len(shapes[0]) != rule.rank:
         raise settings.bad(f"its input has shape {shapes[0]}, not {rule.rank} dimensions")
 
 
 def _check_keywords(layer: LayerEntry, call: Call, where: str) -> None:
-    """Only operands may be named; masks, states and the like are refused."""
-    operands = {"inputs", "x", "query", "value", "key"}
+    """Only operands may be named; masks and the like are refused."""
+    operands = {"inputs", "x", "query", "value", "key", "initial_state", "sequence"}
     odd = [
         key
         for key, value in call.kwargs.items()

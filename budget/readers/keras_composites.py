@@ -74,7 +74,7 @@ def _recurrent(gates: int) -> LayerRule:
         ]
 
     keys = frozenset(_RECURRENT_KEYS.split())
-    return LayerRule(keys, shapes, weights, 3)
+    return LayerRule(keys, shapes, weights, 3, (1, 3 if gates == 4 else 2))
 
 
 def _inner(settings: Settings, key: str = "layer") -> tuple[LayerRule, Settings]:
@@ -199,5 +199,6 @@ _WRAPPERS = {
         _bidirectional,
         _bidirectional_weights,
         3,
+        (1, 5),
     ),
 }

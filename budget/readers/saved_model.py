@@ -21,6 +21,7 @@ from budget.readers.graphdef import (
     tensor_name,
 )
 from budget.readers.tensorflow_functions import FunctionLibrary, inline_calls
+from budget.readers.tensorflow_loops import LOOPS, attach_loops
 
 _PASS_THROUGH = ("Identity", "IdentityN", "Enter", "Snapshot")
 _ASSIGNMENTS = ("AssignVariableOp", "Assign")
@@ -75,7 +76,8 @@ def read_saved_model(
         "signature_inputs": {value: key for key, value in fed.items()},
         "signature_outputs": {value: key for key, value in wanted.items()},
     }
-    return build_graph(flat, source, given_inputs, given_outputs, shapes, extras)
+    graph = build_graph(flat, source, given_inputs, given_outputs, shapes, extras)
+    return attach_loops(graph, meta.graph_def.library, where)
 
 
 def _serving(saved: Message, where: str) -> Message:
@@ -118,7 +120,9 @@ def _notes(meta: Message, name: str, where: str) -> tuple[str, ...]:
         for key, value in meta.signature_def.items()
         if key != name and not key.startswith("__saved_model") and value.outputs
     )
-    return (f"signature {name!r} is read; others are {', '.join(others)}",) if others else ()
+    if not others:
+        return ()
+    return (f"signature {name!r} is read; {where}#NAME reads another: {', '.join(others)}",)
 
 
 def _declare_inputs(main: list[FlatNode], signature: Message, where: str) -> None:
@@ -144,9 +148,12 @@ def _freeze(
     nodes = {node.name: node for node in flat}
     readers = [node for node in flat if node.op in ("ReadVariableOp", "ResourceGather")]
     readers += [node for node in flat if node.op in _REF_VARIABLES]
-    if not readers:
+    loops = [node for node in flat if node.op in LOOPS]
+    if not readers and not loops:
         return
     variables = _Variables(main, library, meta, folder)
+    for node in loops:
+        _freeze_captured(node, flat, nodes, variables)
     for node in readers:
         is_ref = node.op in _REF_VARIABLES
         handle = node.name if is_ref else _origin(node.inputs[0] if node.inputs else "", nodes)
@@ -162,6 +169,21 @@ def _freeze(
             continue
         node.op, node.inputs, node.raw = "Const", [], b""
         node.attributes = _constant(value)
+
+
+def _freeze_captured(
+    loop: FlatNode, flat: list[FlatNode], nodes: dict[str, FlatNode], variables: _Variables
+) -> None:
+    """Gives a loop the values of the variables whose handles its body reads."""
+    for index, item in enumerate(loop.inputs):
+        variable = nodes.get(_origin(item, nodes))
+        if variable is None or variable.op != "VarHandleOp":
+            continue
+        name = f"{variable.name}/value"
+        if name not in nodes:
+            nodes[name] = FlatNode(name, "Const", [], [], _constant(variables.value(variable)))
+            flat.append(nodes[name])
+        loop.inputs[index] = name
 
 
 def _constant(value: TensorValue) -> dict[str, Any]:

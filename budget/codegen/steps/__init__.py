@@ -69,6 +69,7 @@ _FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
         "write_l2_norm": ("l2_norm",),
     },
     "indexing": {"write_gather": ("gather",)},
+    "recurrent": {"write_recurrent": ("simple_rnn", "gru", "lstm")},
     "quantization": {
         "write_quantize": ("quantize",),
         "write_dequantize": ("dequantize",),
@@ -97,7 +98,7 @@ def writer(op: str, variant: str = "") -> StepWriter:
         op: canonical operator.
         variant: of its kernel, as the program's step has it.
     """
-    module, function = VARIANT_WRITERS[op, variant] if variant else _WRITERS[op]
+    module, function = VARIANT_WRITERS[op, variant.partition("+")[0]] if variant else _WRITERS[op]
     write: StepWriter = getattr(import_module(f"{__name__}.{module}"), function)
 
     def checked(context: StepContext) -> StepCode:

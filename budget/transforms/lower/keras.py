@@ -12,7 +12,12 @@ from budget.formats.keras_settings import Settings
 from budget.graph.editor import GraphEditor
 from budget.graph.graph import ABSENT, Graph, Node
 from budget.graph.verifier import verify
-from budget.transforms.lower import keras_functions, keras_layers, keras_shapes
+from budget.transforms.lower import (
+    keras_functions,
+    keras_layers,
+    keras_recurrent,
+    keras_shapes,
+)
 from budget.transforms.lower.folding import fold_affine
 from budget.transforms.lower.fusion import fuse
 from budget.transforms.lower.keras_context import Handler, KerasContext, Layer
@@ -29,6 +34,7 @@ _HANDLERS: dict[str, Handler] = {
     **keras_layers.HANDLERS,
     **keras_functions.HANDLERS,
     **keras_shapes.HANDLERS,
+    **keras_recurrent.HANDLERS,
     **dict.fromkeys(_TRAINING_ONLY, lambda layer: layer.x),
 }
 

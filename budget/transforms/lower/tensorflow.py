@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from budget.graph.verifier import verify
 from budget.transforms.lower import (
     tensorflow_elementwise,
     tensorflow_layers,
+    tensorflow_loops,
     tensorflow_shapes,
 )
 from budget.transforms.lower.folding import fold_affine
@@ -26,11 +28,13 @@ _HANDLERS: dict[str, Handler] = {
     **tensorflow_layers.HANDLERS,
     **tensorflow_elementwise.HANDLERS,
     **tensorflow_shapes.HANDLERS,
+    **tensorflow_loops.HANDLERS,
 }
+_LOOPS = ("While", "StatelessWhile")
 _TRANSPARENT = frozenset(
     (
         "Identity", "IdentityN", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot",
-        "EnsureShape", "PlaceholderWithDefault",
+        "EnsureShape", "PlaceholderWithDefault", "ReadVariableOp",
     )
 )  # fmt: skip
 
@@ -123,15 +127,15 @@ class _Lowering:
     def _lower_known(self, node: Node, kind: str, values: list[Value]) -> None:
         if kind in _TRANSPARENT:
             self._store(node, values)
+        elif kind in _LOOPS and len(node.subgraphs) == 2:
+            self._loop(node, values)
         elif kind == "Switch" and isinstance(values[1], np.ndarray):
             taken = bool(values[1])
             self._store(node, [_Dead(), values[0]] if taken else [values[0], _Dead()])
         elif kind in SHAPE_EVALUATORS:
-            shape = self.context.shape(values[0])
-            self._store(node, [SHAPE_EVALUATORS[kind](node.attributes, shape)])
+            self._attempt(node, lambda: self._from_shapes(node, kind, values[:1]))
         elif kind == "ShapeN":
-            of = SHAPE_EVALUATORS["Shape"]
-            self._store(node, [of(node.attributes, self.context.shape(value)) for value in values])
+            self._attempt(node, lambda: self._from_shapes(node, "Shape", values))
         else:
             constants = [value for value in values if isinstance(value, np.ndarray)]
             folded = evaluate(node, constants) if len(constants) == len(values) else None
@@ -143,9 +147,39 @@ class _Lowering:
                 self._cannot(node)
                 self._store(node, [_Unknown()] * len(node.outputs))
 
+    def _loop(self, node: Node, values: list[Value]) -> None:
+        cond, body = (self.graph.subgraphs[name] for name in node.subgraphs)
+        self._attempt(
+            node,
+            lambda: tuple(
+                tensorflow_loops.lower_loop(self.context, node, cond, body, values, _Runner(self))
+            ),
+        )
+
+    def run_body(self, context: Context, arguments: Sequence[Any]) -> list[Any]:
+        """Lowers all that the results need into a context, with given arguments."""
+        values: dict[str, Any] = context.values
+        self.context, self.values = context, values
+        for tensor in self.graph.constants:
+            values[tensor.name] = tensor.data
+        for name, value in zip(self.graph.inputs, arguments, strict=True):
+            self.values[name] = _Unknown() if value is None else value
+        needed = _needed(self.graph)
+        for node in self.graph.nodes:
+            if node.name in needed:
+                self._lower(node)
+        return [self.values[name] for name in self.graph.outputs]
+
+    def _from_shapes(self, node: Node, kind: str, values: Sequence[Value]) -> tuple[Value, ...]:
+        of = SHAPE_EVALUATORS[kind]
+        return tuple(of(node.attributes, self.context.shape(value)) for value in values)
+
     def _handle(self, node: Node, kind: str) -> None:
+        self._attempt(node, lambda: _HANDLERS[kind](self.context, node))
+
+    def _attempt(self, node: Node, work: Callable[[], Any]) -> None:
         try:
-            result = _HANDLERS[kind](self.context, node)
+            result = work()
         except ModelError as error:
             self.errors.append(
                 error
@@ -153,7 +187,7 @@ class _Lowering:
                 else type(error)(error.what, where=self.context.where(node), hint=error.hint)
             )
             self._store(node, [_Unknown()] * len(node.outputs))
-        except (ValueError, IndexError, TypeError, KeyError) as error:
+        except (ValueError, IndexError, TypeError, KeyError, OverflowError) as error:
             # attributes or operands that no sound file has: wrong ranks, counts, names
             self.errors.append(
                 ModelError(
@@ -183,7 +217,7 @@ class _Lowering:
             kind in _HANDLERS
             or kind in _TRANSPARENT
             or kind in SHAPE_EVALUATORS
-            or kind in ("Switch", "Merge", "ShapeN", "Prod", "Fill", "Range")
+            or kind in ("Switch", "Merge", "ShapeN", "Prod", "Fill", "Range", *_LOOPS)
         )
 
     def _cannot(self, node: Node) -> None:
@@ -218,6 +252,28 @@ class _Lowering:
                 self.context.builder.unique_name(name), np.asarray(value)
             )
         return str(value)
+
+
+class _Runner(tensorflow_loops.Runner):
+    """Runs bodies of loops for a lowering."""
+
+    def __init__(self, outer: _Lowering) -> None:
+        self.outer = outer
+
+    def run(self, body: Graph, arguments: Sequence[Any], c: Context) -> list[Any]:
+        """Results of a body; what it holds that is unknown is the whole model's problem."""
+        inner = _Lowering(body)
+        results = inner.run_body(c.nested(body), arguments)
+        if c.builder is self.outer.context.builder:
+            for op, names in inner.problems.items():
+                self.outer.problems.setdefault(op, []).extend(names)
+            self.outer.errors += inner.errors
+        return results
+
+    def constants(self, body: Graph, arguments: Sequence[Any]) -> list[Any]:
+        """Results that are constants if only some arguments are."""
+        results = _Lowering(body).run_body(Context(body), arguments)
+        return [value if isinstance(value, np.ndarray) else None for value in results]
 
 
 def _needed(graph: Graph, *, with_controls: bool = False) -> set[str]:

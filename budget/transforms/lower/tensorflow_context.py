@@ -19,6 +19,7 @@ Value = str | Array
 Lowered = Value | tuple[Value, ...]
 Handler = Callable[["Context", Node], Lowered]
 
+_MOST_INTEGERS = 1 << 16  # of a shape, a permutation, paddings
 NHWC_TO_NCHW = (0, 3, 1, 2)
 NCHW_TO_NHWC = (0, 2, 3, 1)
 
@@ -33,6 +34,14 @@ class Context:
         self.reserved = {name for node in graph.nodes for name in node.outputs}
         self._taken: set[str] = set()
         self._constants: dict[int, tuple[Array, str]] = {}
+        self._permuted: dict[tuple[int, tuple[int, ...]], tuple[Array, Array]] = {}
+
+    def nested(self, graph: Graph) -> Context:
+        """A context for a body whose nodes become part of the same canonical graph."""
+        inner = Context(graph)
+        inner.builder, inner._constants = self.builder, self._constants
+        inner._taken, inner._permuted = self._taken, self._permuted
+        return inner
 
     def where(self, node: Node) -> str:
         """How errors name a node."""
@@ -59,7 +68,10 @@ class Context:
 
     def integers(self, node: Node, index: int) -> list[int]:
         """A constant operand as a flat list of integers."""
-        return [int(item) for item in np.asarray(self.constant(node, index)).ravel()]
+        value = self.constant(node, index)
+        if value.size > _MOST_INTEGERS or value.dtype.kind not in "biuf":
+            raise self.unsupported(node, f"operand {index} is no list of integers")
+        return [int(item) for item in value.ravel()]
 
     def shape(self, value: Value) -> tuple[int, ...]:
         """Extents of a value."""
@@ -154,7 +166,12 @@ class Context:
         from budget.ops.shaping import TransposeAttributes
 
         if isinstance(value, np.ndarray):
-            return np.ascontiguousarray(value.transpose(perm))
+            # what several nodes read stays one constant
+            known = self._permuted.get((id(value), perm))
+            if known is None or known[0] is not value:
+                known = (value, np.ascontiguousarray(value.transpose(perm)))
+                self._permuted[id(value), perm] = known
+            return known[1]
         return self.emit_one(node, "transpose", [value], TransposeAttributes(perm))
 
     def reshape(self, node: Node, value: Value, shape: tuple[int, ...]) -> Value:

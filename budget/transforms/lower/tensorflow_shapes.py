@@ -30,6 +30,16 @@ def reshape(c: Context, node: Node) -> Lowered:
     return c.reshape(node, x, tuple(shape))
 
 
+def reverse(c: Context, node: Node) -> Lowered:
+    """The elements along constant dimensions in the other order."""
+    from budget.transforms.lower.recurrent import reverse as reversed_along
+
+    x = c.values[node.inputs[0]]
+    for axis in c.integers(node, 1):
+        x = reversed_along(c, node, x, axis_of(axis, len(c.shape(x))))
+    return x
+
+
 def squeeze(c: Context, node: Node) -> Lowered:
     """Drops extents of 1: those listed, or all."""
     x = c.values[node.inputs[0]]
@@ -214,4 +224,5 @@ HANDLERS: dict[str, Any] = {
     "Tile": tile,
     "Gather": gather,
     "GatherV2": gather,
+    "ReverseV2": reverse,
 }

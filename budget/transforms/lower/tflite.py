@@ -39,6 +39,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         "SLICE", "STRIDED_SLICE", "PAD", "PADV2", "MIRROR_PAD", "PACK", "UNPACK", "GATHER",
         "EMBEDDING_LOOKUP", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "BROADCAST_TO",
     ),
+    "tflite_loops": ("WHILE", "REVERSE_V2"),
 }  # fmt: skip
 _MODULE_OF = {op: module for module, ops in _FAMILIES.items() for op in ops}
 
@@ -67,6 +68,7 @@ class Lowering:
         tensors: of the new graph, by name; unused ones are dropped at the end.
         nodes: of the new graph.
         notes: assumptions that the user must be told of.
+        bodies: of loops, whose nodes are just being lowered.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -74,6 +76,7 @@ class Lowering:
         self.tensors: dict[str, Tensor] = dict(graph.tensors)
         self.nodes: list[Node] = []
         self.notes: dict[str, None] = dict.fromkeys(graph.source.notes)
+        self.bodies: list[Graph] = []
         self._problems: list[str] = []
         self._mismatches: list[str] = []
         self._node_names: set[str] = set()

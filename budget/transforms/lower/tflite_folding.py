@@ -163,4 +163,13 @@ _FOLDS: dict[str, Fold] = {
     "MAXIMUM": _pair(np.maximum),
     "MINIMUM": _pair(np.minimum),
     "NEG": lambda a, d: np.negative(d[0]),
+    "LESS": _pair(np.less),
+    "LESS_EQUAL": _pair(np.less_equal),
+    "GREATER": _pair(np.greater),
+    "GREATER_EQUAL": _pair(np.greater_equal),
+    "EQUAL": _pair(np.equal),
+    "NOT_EQUAL": _pair(np.not_equal),
+    "LOGICAL_AND": _pair(np.logical_and),
+    "LOGICAL_OR": _pair(np.logical_or),
+    "LOGICAL_NOT": lambda a, d: np.logical_not(d[0]),
 }
