@@ -8,6 +8,7 @@ from typing import Any
 
 from budget.api.constraints import constraints_of
 from budget.api.emitted_code import emitted_code
+from budget.api.limits import limits_of
 from budget.api.models import Model, prepare
 from budget.api.question import (
     Question,
@@ -25,7 +26,7 @@ from budget.hardware import library
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity
 from budget.hardware.runtime_profiles import Runtime
-from budget.plan import plan
+from budget.plan.fitting import plan_within
 from budget.plan.program import Program
 from budget.records import record
 from budget.scenario.average import AveragePower, average_power
@@ -33,7 +34,7 @@ from budget.scenario.cycle import Activity, Cycle, build_cycle
 from budget.scenario.schema import Scenario, Source
 from budget.verdict import Constraint, Remedy, Verdict, conclude
 
-DEFAULT_RUNTIME = "tflm-cmsis-nn"
+DEFAULT_RUNTIME = "budget-c"
 DEFAULT_RAIL_V = 3.0  # where neither storage nor device says at what voltage a converter idles
 
 
@@ -214,12 +215,13 @@ def estimate(model: Model, device: Device, *, runtime: str | None, question: Que
     chosen = library.runtime(runtime or DEFAULT_RUNTIME)
 
     def priced(network: Model) -> tuple[Program, InferenceEstimate]:
-        program = plan(
+        program = plan_within(
             network.graph,
             runtime=chosen.plan_id,
             precision=network.precision,
             remove_constant_channels=chosen.removes_constant_channels,
             target=device.core,
+            limits=limits_of(device, question.clock_hz),
         )
         inference = estimate_inference(
             program,

@@ -168,7 +168,14 @@ def emit(
         from budget.api.front_ends import front_end_of
 
         named = front_end_of(model, None if front_end is True else front_end)
-    files = emit_files(program, options, examples=examples, reference=graph, front_end=named)
+    files = emit_files(
+        program,
+        options,
+        examples=examples,
+        reference=graph,
+        front_end=named,
+        knowledge=knowledge,
+    )
     manifest = jsons.loads(files[f"{options.name}.json"])
     if folder is not None:
         write_folder(Path(folder), files)

@@ -66,6 +66,7 @@ def measure(
     optimise: str = "balanced",
     precision: str | None = None,
     rounding: str = "tflite",
+    autotune: bool = False,
 ) -> Measurement:
     """Runs one inference on a virtual core.
 
@@ -82,6 +83,7 @@ def measure(
         optimise: for a model: what to emit for.
         precision: for a model: as for `emit`.
         rounding: for a model: as for `emit`.
+        autotune: for a model: as for `emit`.
 
     Raises:
         UsageError: an argument is missing or makes no sense.
@@ -101,7 +103,12 @@ def measure(
         _clock(profile, clock_hz),
         None,
         tuple(flags),
-        {"optimise": optimise, "precision": precision, "rounding": rounding},
+        {
+            "optimise": optimise,
+            "precision": precision,
+            "rounding": rounding,
+            "autotune": autotune,
+        },
     )
     if not str(program).startswith("zoo:") and path.is_file():
         data = path.read_bytes()
@@ -205,7 +212,14 @@ def _flash_timing(target: Target) -> FlashTiming | None:
 def _emit(program: str | Path, target: Target) -> Firmware:
     from budget.api.emit import emit
 
-    emission = emit(program, None, target=target.core, **target.options)
+    emission = emit(
+        program,
+        None,
+        target=target.core,
+        device=target.device,
+        clock_hz=target.clock_hz,
+        **target.options,
+    )
     return Firmware(emission.files, emission.manifest)
 
 

@@ -12,7 +12,13 @@ from budget.cli import options
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command(epilog="Example:  budget emit zoo:hotword -o hotword --target cortex-m4")(emit)
+    app.command(epilog=_EXAMPLES)(emit)
+
+
+_EXAMPLES = (
+    "Examples:  budget emit zoo:hotword -o hotword --target cortex-m4  ·  "
+    "budget emit model.tflite -o out --device stm32l4r5 --flash 64KiB --optimise time"
+)
 
 
 def emit(
@@ -22,8 +28,25 @@ def emit(
         str | None, typer.Option(help="Prefix of files and symbols; the model's name if not given.")
     ] = None,
     target: Annotated[
-        str, typer.Option(help="portable, or a core: cortex-m0plus, cortex-m3, cortex-m4 …")
-    ] = "portable",
+        str | None,
+        typer.Option(
+            help="portable, or a core: cortex-m0plus, cortex-m3, cortex-m4 …; the device's if not "
+            "given, else portable."
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", "-d", help="Choose kernels for its flash, RAM and wait states."),
+    ] = None,
+    clock: options.ClockOption = None,
+    flash: Annotated[str | None, typer.Option(help="Flash for the network, such as 64KiB.")] = None,
+    ram: Annotated[str | None, typer.Option(help="RAM for the network, such as 20KiB.")] = None,
+    autotune: Annotated[
+        bool,
+        typer.Option(
+            "--autotune", help="Time more kernels than the table has on the virtual core; kept."
+        ),
+    ] = False,
     optimise: Annotated[
         str,
         typer.Option(help="time: kernels specialised for each layer; size: shared; balanced."),
@@ -73,6 +96,11 @@ def emit(
         out,
         name=name,
         target=target,
+        device=device,
+        clock_hz=options.quantity("--clock", "frequency", clock),
+        flash_bytes=options.whole("--flash", "size", flash),
+        ram_bytes=options.whole("--ram", "size", ram),
+        autotune=autotune,
         optimise=optimise,
         arena=arena,
         io=io,

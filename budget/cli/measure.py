@@ -46,6 +46,9 @@ def measure(
     optimise: Annotated[
         str, typer.Option(help="For a model: emit for time, size or balanced.")
     ] = "balanced",
+    autotune: Annotated[
+        bool, typer.Option("--autotune", help="For a model: as for 'budget emit'.")
+    ] = False,
     precision: options.PrecisionOption = None,
     symbol: Annotated[
         str | None, typer.Option(help="For an ELF file: the function to call and time.")
@@ -76,6 +79,7 @@ def measure(
         setup=setup or (),
         optimise=optimise,
         precision=precision,
+        autotune=autotune,
     )
     if against is None:
         report_measurement(run(program), json=json)

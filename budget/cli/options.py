@@ -21,6 +21,12 @@ def quantity(option: str, dimension: str, text: str | None) -> float | None:
         raise UsageError(error.what, where=option, hint=error.hint) from None
 
 
+def whole(option: str, dimension: str, text: str | None) -> int | None:
+    """The same as an integer: bytes."""
+    found = quantity(option, dimension, text)
+    return None if found is None else int(found)
+
+
 def names(text: str | None) -> tuple[str, ...]:
     """``a,b,c`` as a tuple; empty if not given."""
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())

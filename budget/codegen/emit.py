@@ -23,6 +23,7 @@ from budget.codegen.source import (
 )
 from budget.features import Named, front_end_document
 from budget.graph import Array, Graph
+from budget.plan.chooser import SHIPPED, Knowledge
 from budget.plan.program import Program
 
 
@@ -34,6 +35,7 @@ def emit(
     reference: Graph | None = None,
     selftest: bool = True,
     front_end: Named | None = None,
+    knowledge: Knowledge = SHIPPED,
 ) -> dict[str, bytes]:
     """Writes a program as C, with its manifest, self-test and package files.
 
@@ -45,6 +47,7 @@ def emit(
             and shall be seen to be equal.
         selftest: whether to run the model and write the self-test and what builds it.
         front_end: specification of what makes the model's input of sound, to be written too.
+        knowledge: what the program's implementations were chosen from.
 
     Returns:
         Relative path → content; the same arguments give the same bytes.
@@ -66,7 +69,7 @@ def emit(
             texts |= hearing.selftest(reference or program.graph)
         texts |= package_files(package_of(source, hearing))
     files = {path: text.encode() for path, text in texts.items()}
-    values = manifest.document(source, predict(source), files)
+    values = manifest.document(source, predict(source), files, knowledge)
     if hearing is not None:
         named = hearing.named
         values["front_end"] = {"specification": named.name, "sha256": named.sha256}

@@ -13,19 +13,26 @@ from budget.codegen.interface import offset_of
 from budget.codegen.names import comment
 from budget.codegen.source import Source, function_name
 from budget.graph import ABSENT
+from budget.plan.chooser import SHIPPED, Knowledge
 from budget.plan.kernel_cycles import predicted_cycles, table_sha256
 from budget.plan.program import Program
 
 SCHEMA = 1
 
 
-def document(source: Source, footprint: Footprint, files: Mapping[str, bytes]) -> dict[str, Any]:
+def document(
+    source: Source,
+    footprint: Footprint,
+    files: Mapping[str, bytes],
+    knowledge: Knowledge = SHIPPED,
+) -> dict[str, Any]:
     """The manifest as JSON values.
 
     Args:
         source: the written steps.
         footprint: predicted flash and RAM.
         files: everything else that is written; the manifest has their hashes.
+        knowledge: what implementations were chosen from.
     """
     program, options = source.program, source.options
     origin = program.graph.source
@@ -43,11 +50,13 @@ def document(source: Source, footprint: Footprint, files: Mapping[str, bytes]) -
         },
         "rounding": str(options.rounding),
         "tuning_sha256": table_sha256(),
+        "autotuned": knowledge.table is not None,
+        "choice": None if program.choice is None else program.choice.to_json(),
         "macs": program.cost.macs,
         "arena_bytes": program.arena_bytes,
         "arena_lower_bound_bytes": program.lower_bound_bytes,
         "constant_bytes": footprint.constant_bytes,
-        "prediction": {**footprint.to_json(), "cycles": _cycles(source)},
+        "prediction": {**footprint.to_json(), "cycles": _cycles(source, knowledge)},
         "inputs": [_tensor(program, name) for name in program.graph.inputs],
         "outputs": [_tensor(program, name) for name in program.graph.outputs],
         "layers": [_layer(source, index) for index in range(len(source.steps))],
@@ -56,13 +65,18 @@ def document(source: Source, footprint: Footprint, files: Mapping[str, bytes]) -
     }
 
 
-def _cycles(source: Source) -> int | None:
-    """Predicted for Cortex-M4 at zero wait states; None where the table lacks a kernel."""
-    optimise = source.options.optimise
+def _cycles(source: Source, knowledge: Knowledge) -> int | None:
+    """Predicted for Cortex-M4 at the wait states that kernels were chosen for, else at none.
+
+    None where the table lacks a kernel.
+    """
+    optimise, program = source.options.optimise, source.program
+    states = 0 if program.choice is None else program.choice.wait_states
     found = [
-        predicted_cycles(step, source.program, optimise=optimise) for step in source.program.steps
+        predicted_cycles(step, program, optimise=optimise, table=knowledge.table)
+        for step in program.steps
     ]
-    known = [cycles.cycles for cycles in found if cycles is not None]
+    known = [cycles.cycles + states * cycles.wait_cycles for cycles in found if cycles is not None]
     return round(sum(known)) if len(known) == len(found) else None
 
 

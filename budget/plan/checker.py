@@ -16,7 +16,7 @@ from budget.ops import registry
 from budget.plan.accesses import destroys_input, planes_destroy_input, selected_elements
 from budget.plan.overlays import LOOKAHEAD, PLANES
 from budget.plan.program import Buffer, Program, Role, Step
-from budget.plan.variants import planes_of
+from budget.plan.variants import kind_of, planes_of
 
 Piece = tuple[int, int, str]
 """Start in the arena, end (exclusive), and the name of the value that lies there."""
@@ -231,7 +231,7 @@ class _Playback:
                 block = planes_of(step.node, x, weights, y).block
                 if not planes_destroy_input(step.node, types, block):
                     continue
-            lookahead = LOOKAHEAD.get((step.kernel, step.variant))
+            lookahead = LOOKAHEAD.get((step.kernel, kind_of(step.variant)))
             if lookahead is None or index or position:
                 return out
             if destroys_input(step.node, self.program.types, start, out_start, lookahead):

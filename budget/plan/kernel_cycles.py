@@ -15,8 +15,9 @@ from importlib import resources
 from typing import Any
 
 from budget.graph import TensorType
-from budget.plan.kernel_features import Shape, features_of, signature
+from budget.plan.kernel_features import Shape, code_features, features_of, signature
 from budget.plan.program import Program, Step
+from budget.plan.variants import kind_of
 from budget.records import record
 
 TABLE = "kernel_cycles.json"
@@ -70,7 +71,7 @@ def predicted_cycles(
     """
     if not step.kernel:
         return KernelCycles(0.0, 0.0, True)
-    shape = Shape(step.node, program.types, step.cost, optimise == "time")
+    shape = Shape(step.node, program.types, step.cost)
     return cycles_of(shape, step.variant, core, optimise, table)
 
 
@@ -99,6 +100,55 @@ def cycles_of(
         for kind in ("cycles", "wait_cycles")
     ]
     return KernelCycles(totals[0], totals[1], False)
+
+
+def code_of(
+    shape: Shape, variant: str, optimise: str, table: Mapping[str, Any] | None = None
+) -> int:
+    """Bytes of code of a step and of the functions written for it; 0 where it is not known."""
+    whole = load_table() if table is None else table
+    mode, key = whole["modes"][optimise], kernel_key(shape, variant)
+    exact = mode["measured"].get(key, {}).get(signature(shape))
+    if exact is not None and len(exact) > 2:
+        return int(exact[2])
+    kernel = mode["kernels"].get(key)
+    if kernel is None:
+        return 0
+    counts = code_features(shape, variant)
+    weights: Mapping[str, float] = kernel.get("code", {})
+    return max(0, round(sum(weight * counts[name] for name, weight in weights.items())))
+
+
+def shared_code(name: str, optimise: str, table: Mapping[str, Any] | None = None) -> int:
+    """Bytes of the code that steps of an operator and kind of variant share."""
+    whole = load_table() if table is None else table
+    return int(whole["modes"][optimise].get("shared", {}).get(name, 0))
+
+
+def program_code(program: Program, optimise: str = "balanced") -> int | None:
+    """Bytes of code of a whole program; None where the table lacks a kernel.
+
+    Args:
+        program: planned for our own runtime.
+        optimise: mode that it will be emitted in.
+    """
+    mode = load_table()["modes"][optimise]
+    functions: set[tuple[str, str]] = set()
+    shared: set[str] = set()
+    code = mode["interface"]["base"]
+    for step in program.steps:
+        if not step.kernel:
+            continue
+        shape = Shape(step.node, program.types, step.cost)
+        if kernel_key(shape, step.variant) not in mode["kernels"]:
+            return None
+        code += mode["interface"]["per_step"]
+        shared.add(f"{step.node.op} {kind_of(step.variant)}".strip())
+        own = step.variant, signature(shape)
+        if own not in functions:
+            functions.add(own)
+            code += code_of(shape, step.variant, optimise)
+    return round(code) + sum(mode["shared"].get(name, 0) for name in shared)
 
 
 def kernel_key(shape: Shape, variant: str) -> str:

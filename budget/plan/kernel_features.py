@@ -12,7 +12,19 @@ from collections.abc import Callable, Mapping
 from budget.graph import DType, Node, TensorType
 from budget.ops import Activation, Cost
 from budget.ops.fixed_point import activation_bounds
-from budget.plan.variants import columns_of, gemm_loops, planes_of, pointwise_block, row_words_of
+from budget.plan.variants import (
+    UNROLLED_ROWS,
+    UNROLLED_STEPS,
+    columns_of,
+    gemm_loops,
+    has_setting,
+    kind_of,
+    number_of,
+    planes_of,
+    pointwise_block,
+    row_loops,
+    row_words_of,
+)
 from budget.records import record
 
 Features = dict[str, float]
@@ -26,13 +38,11 @@ class Shape:
         node: of the graph.
         types: deployed types.
         cost: arithmetic.
-        is_long: whether code is spent for speed.
     """
 
     node: Node
     types: Mapping[str, TensorType]
     cost: Cost
-    is_long: bool
 
     @property
     def x(self) -> TensorType:
@@ -76,10 +86,10 @@ class Shape:
 
 def features_of(shape: Shape, variant: str) -> Features:
     """Counts by name; the same names for all shapes of an operator and variant."""
-    counts = _FEATURES.get((shape.node.op, variant))
+    counts = _FEATURES.get((shape.node.op, kind_of(variant)))
     if counts is None:
         return _general(shape)
-    found = counts(shape)
+    found = counts(shape, variant)
     finished = sum(each * found.get(name, 0) for name, each in _OUTPUTS.items())
     return {**found, "cuts": finished * shape.cuts, "ties": finished * shape.rounds_away}
 
@@ -91,6 +101,7 @@ _OUTPUTS = {
     "resident twos": 2,
     "streamed outputs": 1,
     "winograd outputs": 32,
+    "small winograd outputs": 8,
     "fours of sums": 4,
 }
 
@@ -130,14 +141,14 @@ def _window(shape: Shape) -> int:
     return 1
 
 
-def _products(shape: Shape, depth: int, calls: int, pixels: int) -> Features:
+def _products(shape: Shape, variant: str, depth: int, calls: int, pixels: int) -> Features:
     """Of 2 pixels x 4 channels; `calls` of `pixels` each in all."""
     channels = shape.y.shape[3]
-    times, steps = gemm_loops(depth, is_long=shape.is_long)
+    times, steps = gemm_loops(depth, number_of(variant, "u", UNROLLED_STEPS))
     pairs, fours = calls * -(-pixels // 2), -(-channels // 4)
     # loops beyond the size of a small instruction cache wait for flash on every pass
-    over = steps * 50 + 350 + 8 * (8 * shape.cuts + 4 * shape.rounds_away) > 1024
-    return {
+    over = gemm_code(shape, steps) > 1024
+    found: Features = {
         "products": pairs * fours * times * steps,
         "products in large loops": pairs * fours * times * steps if over else 0,
         "loops": pairs * fours * times if times > 1 else 0,
@@ -148,18 +159,37 @@ def _products(shape: Shape, depth: int, calls: int, pixels: int) -> Features:
         "calls": calls * (1 + pixels % 2),
         "one": 1,
     }
+    if has_setting(variant, "ram"):
+        found |= {
+            "staged": calls * fours * times * steps,
+            "stages": calls * fours,
+            "calls": calls * fours * (1 + pixels % 2),
+            "lines": calls,
+        }
+    return found
 
 
-def _pointwise(shape: Shape) -> Features:
+def gemm_code(shape: Shape, steps: int) -> int:
+    """About the bytes of code that one passage over four channels runs."""
+    return steps * 50 + 350 + 8 * (8 * shape.cuts + 4 * shape.rounds_away)
+
+
+def _pointwise(shape: Shape, variant: str) -> Features:
     depth = shape.x.shape[3]
     pixels = shape.y.element_count // shape.y.shape[3]
-    block = pointwise_block(pixels, depth)
+    block = pointwise_block(pixels, depth, variant)
     whole, rest = divmod(pixels, block)
-    found = _products(shape, depth, 1, pixels)
-    return {**found, "calls": whole + (rest > 0) + pixels % 2, "widened": pixels * depth}
+    if not has_setting(variant, "ram"):
+        found = _products(shape, variant, depth, 1, pixels)
+        return {**found, "calls": whole + (rest > 0) + pixels % 2, "widened": pixels * depth}
+    found = _products(shape, variant, depth, whole, block)
+    last = _products(shape, variant, depth, 1 if rest else 0, rest)
+    sums = {name: count + last[name] for name, count in found.items()}
+    return {**sums, "one": 1, "widened": pixels * depth}
 
 
-def _columns(shape: Shape, *, down: bool) -> Features:
+def _columns(shape: Shape, variant: str) -> Features:
+    down = kind_of(variant) == "armv7em-columns-down"
     columns = columns_of(shape.node, shape.x, shape.w, shape.y, down=down)
     _, height, width, _ = shape.y.shape
     k_lines, in_c = shape.w.shape[2 if down else 1], shape.x.shape[3]
@@ -168,7 +198,7 @@ def _columns(shape: Shape, *, down: bool) -> Features:
     kept = k_lines - stride if k_lines >= 2 * stride else 0
     widened = k_lines + (lines - 1) * (k_lines - kept)
     depth = shape.w.element_count // shape.w.shape[0]
-    found = _products(shape, depth, lines, pixels)
+    found = _products(shape, variant, depth, lines, pixels)
     count = widened * columns.width
     kind = "fours" if in_c % 4 == 0 else "colours" if in_c == 3 else "single"
     for name in ("fours", "colours", "single"):
@@ -179,25 +209,32 @@ def _columns(shape: Shape, *, down: bool) -> Features:
     return found
 
 
-def _winograd(shape: Shape) -> Features:
+def _winograd(shape: Shape, variant: str) -> Features:
+    size = 4 if variant.endswith("4") else 2
+    rows, places = size + 2, (size + 2) ** 2
     _, height, width, out_c = shape.y.shape
-    in_c, pairs = shape.x.shape[3], height // 4 * width // 8
+    in_c, pairs = shape.x.shape[3], height // size * width // (2 * size)
     steps = in_c // 2
-    per_loop = max(n for n in range(1, 9) if steps % n == 0)
+    per_loop = max(n for n in range(1, 16) if steps % n == 0)
+    products = pairs * places * out_c // 4
+    # two outputs' worth of code besides the products runs for every four channels
+    over = per_loop * 48 > 700
     return {
-        "products": pairs * 36 * out_c // 4 * steps,
-        "loops": pairs * 36 * out_c // 4 * (steps // per_loop),
-        "places": pairs * 36 * out_c // 4,
-        "winograd outputs": pairs * out_c,
+        "products": products * steps,
+        "products in large loops": products * steps if over else 0,
+        "loops": products * (steps // per_loop) if per_loop < steps else 0,
+        "places": products,
+        "winograd outputs" if size == 4 else "small winograd outputs": pairs * out_c,
+        "fours": pairs * out_c // 4,
         "transforms": pairs * in_c,
         "pairs": pairs,
-        "copied": height // 4 * 6 * (width + 2) * in_c,
-        "rows": height // 4 * 6,
+        "copied": height // size * rows * (width + 2) * in_c,
+        "rows": height // size * rows,
         "one": 1,
     }
 
 
-def _depthwise(shape: Shape) -> Features:
+def _depthwise(shape: Shape, _variant: str) -> Features:
     planes = planes_of(shape.node, shape.x, shape.w, shape.y)
     stride_h, stride_w = shape.node.attributes.stride
     k_h, k_w = shape.w.shape[1:3]
@@ -253,11 +290,11 @@ def _neighbours(
     return rows * loads, rows * products, rows * out_w, rows * (groups + (rest > 0)), rows
 
 
-def _rows(shape: Shape) -> Features:
+def _rows(shape: Shape, variant: str) -> Features:
     channels = shape.w.shape[0]
     depth = shape.w.element_count // channels
     rows, eights, steps = shape.x.element_count // depth, -(-channels // 8), depth // 4
-    per_loop = max(n for n in range(1, 9) if steps % n == 0)
+    _, per_loop = row_loops(depth, number_of(variant, "u", UNROLLED_ROWS))
     return {
         "products": rows * eights * steps,
         "loops": rows * eights * (steps // per_loop),
@@ -270,12 +307,12 @@ def _rows(shape: Shape) -> Features:
     }
 
 
-def _add(shape: Shape) -> Features:
+def _add(shape: Shape, _variant: str) -> Features:
     count = shape.y.element_count
     return {"fours of sums": count // 4, "rest": count % 4, "one": 1}
 
 
-def _sums(shape: Shape) -> Features:
+def _sums(shape: Shape, _variant: str) -> Features:
     pixels = shape.y.element_count // shape.y.shape[3]
     fours = -(-shape.y.shape[3] // 4)
     rows, columns = shape.node.attributes.filter
@@ -289,14 +326,51 @@ def _sums(shape: Shape) -> Features:
     }
 
 
-_FEATURES: dict[tuple[str, str], Callable[[Shape], Features]] = {
+_FEATURES: dict[tuple[str, str], Callable[[Shape, str], Features]] = {
     ("conv_2d", "armv7em-pointwise"): _pointwise,
-    ("conv_2d", "armv7em-columns"): lambda shape: _columns(shape, down=False),
-    ("conv_2d", "armv7em-columns-down"): lambda shape: _columns(shape, down=True),
+    ("conv_2d", "armv7em-columns"): _columns,
+    ("conv_2d", "armv7em-columns-down"): _columns,
     ("conv_2d", "armv7em-rows"): _rows,
-    ("conv_2d", "armv7em-winograd"): _winograd,
+    ("conv_2d", "armv7em-winograd2"): _winograd,
+    ("conv_2d", "armv7em-winograd4"): _winograd,
     ("depthwise_conv_2d", "armv7em-planes"): _depthwise,
     ("fully_connected", "armv7em-rows"): _rows,
     ("add", "armv7em-table"): _add,
     ("average_pool_2d", "armv7em-sums"): _sums,
 }
+
+
+def code_features(shape: Shape, variant: str) -> Features:
+    """What the code of a step and of the functions written for it consists of."""
+    kind = kind_of(variant)
+    found: Features = {"one": 1, "cuts": shape.cuts, "ties": int(shape.rounds_away)}
+    if kind in ("armv7em-pointwise", "armv7em-columns", "armv7em-columns-down"):
+        depth = shape.w.element_count // shape.w.shape[0]
+        times, steps = gemm_loops(depth, number_of(variant, "u", UNROLLED_STEPS))
+        found |= {"steps": steps, "loop": int(times > 1), "ragged": int(shape.y.shape[3] % 4 > 0)}
+        if kind != "armv7em-pointwise":
+            found["colours"] = int(shape.x.shape[3] == 3)
+            found["single"] = int(shape.x.shape[3] % 4 > 0)
+    elif kind == "armv7em-rows":
+        channels = shape.w.shape[0]
+        times, steps = row_loops(
+            shape.w.element_count // channels, number_of(variant, "u", UNROLLED_ROWS)
+        )
+        found |= {"steps": steps, "loop": int(times > 1), "ragged": int(channels % 8 > 0)}
+    elif kind.startswith("armv7em-winograd"):
+        steps = shape.x.shape[3] // 2
+        per_loop = max(n for n in range(1, 16) if steps % n == 0)
+        found |= {"steps": per_loop, "loop": int(per_loop < steps)}
+    elif kind == "armv7em-planes":
+        planes = planes_of(shape.node, shape.x, shape.w, shape.y)
+        k_h, k_w = shape.w.shape[1:3]
+        resident = planes.together == 2
+        pairs = shape.y.shape[2] // 2
+        unrolled = max((n for n in range(1, 4) if pairs % n == 0), default=1)
+        found |= {
+            "resident": int(resident),
+            "unrolled": unrolled if resident else 0,
+            "odd": shape.y.shape[2] % 2 if resident else 0,
+            "taps": 0 if resident else k_h * k_w,
+        }
+    return found

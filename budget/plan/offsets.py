@@ -25,6 +25,8 @@ SEARCHED_SPANS = 300
 """Above so many spans branch and bound is not tried."""
 SEARCH_WORK = 1_000_000
 """Elementary steps that each search may take beyond that: about a tenth of a second."""
+OVERLAID_WORK = 100_000
+"""The same where outputs lie over inputs."""
 PATIENCE = 5
 """How many times as long spans few enough to be searched are worth where the bound is not met."""
 
@@ -57,8 +59,10 @@ def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> l
         if best.offer(found) or small:
             return best.offsets
     # with overlays the bound is rarely tight, and patience would be spent for nothing
-    patient = len(spans) <= SEARCHED_SPANS and not overlays
-    work = PATIENCE * SEARCH_WORK if patient else SEARCH_WORK
+    if overlays:
+        work = OVERLAID_WORK
+    else:
+        work = PATIENCE * SEARCH_WORK if len(spans) <= SEARCHED_SPANS else SEARCH_WORK
     rounds = work // (len(spans) + pairs)
     climb_offsets(spans, neighbours, best.offer, rounds, overlays)
     return best.offsets

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from budget.graph import Graph, Node, TensorType
 from budget.ops import registry
 from budget.plan.spans import align
-from budget.plan.variants import planes_of
+from budget.plan.variants import kind_of, planes_of
 
 PLANES = "armv7em-planes"
 
@@ -60,7 +60,7 @@ def overlay_distance_bytes(
     Returns:
         A multiple of the alignment; None where the kernel or the operator does not allow it.
     """
-    lookahead = LOOKAHEAD.get((node.op, variant))
+    lookahead = LOOKAHEAD.get((node.op, kind_of(variant)))
     if lookahead is None or len(node.outputs) != 1 or node.inputs[0] in node.inputs[1:]:
         return None
     if any(graph.constant(name) is None for name in node.present_inputs[1:]):

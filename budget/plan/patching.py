@@ -8,13 +8,13 @@ from functools import partial
 
 from budget.analysis.costs import require_supported, total_cost
 from budget.graph import Graph
+from budget.plan.alternatives import usual_variant
 from budget.plan.memory import build_memory_model
 from budget.plan.planner import ALIGNMENT_BYTES, plan
 from budget.plan.precision import Precision, as_precision, deployed_types
 from budget.plan.program import Program
 from budget.plan.spans import Span, lower_bound_bytes
 from budget.plan.storage import assign_storage
-from budget.plan.variants import choose_variant
 from budget.transforms.constant_channels import remove_constant_channels as without_constants
 from budget.transforms.patches import band_counts, compute_in_bands, find_regions
 
@@ -115,7 +115,7 @@ def _bound_bytes(
 ) -> int:
     """Bytes that the graph's own order needs at least."""
     types = deployed_types(graph, as_precision(precision))
-    variants = [choose_variant(node, graph, types, target, optimise) for node in graph.nodes]
+    variants = [usual_variant(node, graph, types, target, optimise) for node in graph.nodes]
     scratch = [variant.scratch_bytes for variant in variants]
     names = [variant.name for variant in variants]
     model = build_memory_model(

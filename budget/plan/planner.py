@@ -9,12 +9,13 @@ from budget.analysis.costs import node_cost, require_supported
 from budget.graph import Graph, Node, TensorType
 from budget.plan import tflm
 from budget.plan.checker import check_plan
+from budget.plan.chooser import NO_LIMITS, SHIPPED, Knowledge, Limits, choose_variants
 from budget.plan.greedy import place_crowded, place_in_order
 from budget.plan.memory import MemoryModel, build_memory_model
 from budget.plan.offsets import PAIR_LIMIT, assign_offsets
 from budget.plan.order import search_order
 from budget.plan.precision import Precision, as_precision, deployed_types, multiplier_bytes
-from budget.plan.program import Buffer, Location, Program, Role, Step
+from budget.plan.program import Buffer, Choice, Location, Program, Role, Step
 from budget.plan.spans import (
     Overlays,
     Span,
@@ -24,7 +25,7 @@ from budget.plan.spans import (
     overlaps,
 )
 from budget.plan.storage import Storage, assign_storage
-from budget.plan.variants import PORTABLE, Variant, choose_variant
+from budget.plan.variants import PORTABLE, Variant
 from budget.records import record
 
 ALIGNMENT_BYTES = 4
@@ -42,6 +43,10 @@ def plan(
     overlay: bool | None = None,
     target: str = "portable",
     optimise: str = "balanced",
+    limits: Limits = NO_LIMITS,
+    forced: Mapping[str, Variant] | None = None,
+    room_bytes: Mapping[str, int] | None = None,
+    knowledge: Knowledge = SHIPPED,
 ) -> Program:
     """Decides what runs when, and where every byte lies.
 
@@ -54,6 +59,10 @@ def plan(
             default: for the runtime whose kernels we write.
         target: core whose variants of kernels our own runtime may run.
         optimise: ``time``, ``size`` or ``balanced``: which variants.
+        limits: of the device, for our own runtime's choice of variants.
+        forced: by node, variants that are given.
+        room_bytes: by node, most scratch that a chosen variant may take.
+        knowledge: what variants are chosen from.
 
     Raises:
         UnsupportedModelError: an operator is not known; all such are listed.
@@ -66,6 +75,7 @@ def plan(
         graph = remove(graph).graph
     types = deployed_types(graph, as_precision(precision))
     variants = [PORTABLE] * len(graph.nodes)
+    choice: Choice | None = None
     inner = [_subgraph_bytes(node, graph, runtime, precision) for node in graph.nodes]
     if tflm.is_tflm(runtime):
         kernels = [tflm.scratch_bytes(node, types, runtime) for node in graph.nodes]
@@ -82,9 +92,9 @@ def plan(
         persistent, planner = 0, "search"
         overlay = runtime == OWN_RUNTIME if overlay is None else overlay
         if runtime == OWN_RUNTIME:
-            variants = [
-                choose_variant(node, graph, types, target, optimise) for node in graph.nodes
-            ]
+            variants, choice = choose_variants(
+                graph, types, target, optimise, limits, room_bytes, forced, knowledge
+            )
         scratch = [max(size, variant.scratch_bytes) for size, variant in zip(inner, variants)]
         names = [variant.name for variant in variants]
         model, layout = _smaller_model(
@@ -107,6 +117,7 @@ def plan(
             types,
             alignment,
             persistent,
+            choice=choice,
         )
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from budget.graph import Graph, Node, TensorType
 from budget.ops import Cost
@@ -84,6 +85,49 @@ class Step:
 
 
 @record
+class Choice:
+    """What was weighed when the layers' implementations were chosen.
+
+    Attributes:
+        layers: that had more than one.
+        cycles: of these layers, with waiting for flash.
+        flash_bytes: of their constants and code.
+        wait_states: of the flash.
+        flash_limit_bytes: that was given, if any.
+        ram_limit_bytes: likewise.
+        more_bytes: more flash that was tried.
+        more_saves_cycles: what that would save.
+        more_changes: layers that would get another implementation, and which.
+    """
+
+    layers: int
+    cycles: float
+    flash_bytes: int
+    wait_states: int
+    flash_limit_bytes: int | None
+    ram_limit_bytes: int | None
+    more_bytes: int
+    more_saves_cycles: float
+    more_changes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As the manifest has it."""
+        return {
+            "layers": self.layers,
+            "cycles": round(self.cycles),
+            "flash_bytes": self.flash_bytes,
+            "wait_states": self.wait_states,
+            "flash_limit_bytes": self.flash_limit_bytes,
+            "ram_limit_bytes": self.ram_limit_bytes,
+            "more": {
+                "flash_bytes": self.more_bytes,
+                "saves_cycles": round(self.more_saves_cycles),
+                "changes": list(self.more_changes),
+            },
+        }
+
+
+@record
 class Program:
     """A lowered graph with every decision made.
 
@@ -101,6 +145,7 @@ class Program:
         persistent_bytes: part of the arena that holds the runtime's own structures, behind all
             buffers; 0 for runtimes that have none.
         notes: decisions the user should be told of.
+        choice: how the implementations were chosen, where there were several.
     """
 
     graph: Graph
@@ -115,6 +160,7 @@ class Program:
     alignment_bytes: int = 4
     persistent_bytes: int = 0
     notes: tuple[str, ...] = field(default=())
+    choice: Choice | None = None
 
     @property
     def weight_bytes(self) -> int:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from budget import units
 from budget.api.emit import Emission
+from budget.plan.program import Choice
 from budget.report import text
 from budget.report.console import err_console, out_console, print_json, print_notes
 
@@ -42,6 +43,11 @@ def _head(emission: Emission) -> Group:
         f"{units.format(program.arena_bytes, 'bytes')}   "
         f"(lower bound {units.format(program.lower_bound_bytes, 'bytes')})",
     )
+    if program.choice is not None:
+        table.add_row("kernels", _chosen(program.choice, manifest["prediction"]["cycles"]))
+        table.add_row(
+            f"{units.format(program.choice.more_bytes, 'bytes')} more", _more(program.choice)
+        )
     front_end = manifest.get("front_end")
     if front_end is not None:
         size, ram = (units.format(front_end[f"{k}_bytes"], "bytes") for k in ("flash", "ram"))
@@ -52,6 +58,33 @@ def _head(emission: Emission) -> Group:
         )
     title = f"{emission.model.name} → {emission.folder}"
     return Group(Text(title, style="bold"), table)
+
+
+def _chosen(choice: Choice, cycles: int | None) -> str:
+    """What the kernels take, and what they were chosen within."""
+    given = [
+        f"{units.format(limit, 'bytes')} of {label}"
+        for label, limit in (("flash", choice.flash_limit_bytes), ("RAM", choice.ram_limit_bytes))
+        if limit is not None
+    ]
+    within = f" within {' and '.join(given)}" if given else ""
+    waiting = f" at {choice.wait_states} wait states" if choice.wait_states else ""
+    predicted = "" if cycles is None else f": {text.count(cycles)} cycles predicted{waiting}"
+    return f"chosen for {choice.layers} layers{within}{predicted}"
+
+
+def _more(choice: Choice) -> str:
+    """What more flash would buy."""
+    if not choice.more_saves_cycles:
+        return "flash would save nothing"
+    share = choice.more_saves_cycles / choice.cycles
+    changes = ", ".join(choice.more_changes[:3])
+    rest = len(choice.more_changes) - 3
+    others = f" and {rest} more" if rest > 0 else ""
+    return (
+        f"flash would save {text.count(round(choice.more_saves_cycles))} cycles ({share:.1%}): "
+        f"{changes}{others}"
+    )
 
 
 _ROUNDING = {

@@ -9,6 +9,8 @@ weights not negative.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from budget.codegen import EmitOptions, emit
-from budget.codegen.source import function_name
+from budget.codegen import EmitOptions
+from budget.codegen.emit import render_library
+from budget.codegen.footprint import load_table
+from budget.codegen.source import function_name, write_steps
 from budget.core.build import OPTIMISE_FLAGS, build, find_compiler
-from budget.core.elf import load_elf
+from budget.core.elf import Elf, load_elf
 from budget.core.flash import FlashTiming, Waits
 from budget.core.machine import FirmwareError, Machine
 from budget.core.timed import timed_call
@@ -27,13 +31,15 @@ from budget.core.timing import timing_of
 from budget.graph import Array
 from budget.ops.interpreter import run
 from budget.plan.kernel_cycles import kernel_key
-from budget.plan.kernel_features import Shape, features_of, signature
-from budget.plan.program import Program
+from budget.plan.kernel_features import Shape, code_features, features_of, signature
+from budget.plan.program import Program, Step
+from budget.plan.variants import kind_of
 
 CORE = "cortex-m4"
 # STM32L4 at its highest clock: five wait states, caches of 1 KiB and 256 bytes
 FLASH = FlashTiming(5, 8, 32, 1024, 256)
 _NAME = "m"
+_DEFINED = re.compile(r"^static [^(;=]*\bvoid ([a-z0-9_]+)\(", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,10 @@ class Sample:
         features: counts.
         cycles: at zero wait states.
         wait_cycles: for each wait state.
+        code: what its code consists of.
+        code_bytes: of the step and of the functions written for it.
+        shared: name of the code that it shares with other steps, and its bytes where no other
+            kind of step shares the program; else None.
     """
 
     key: str
@@ -53,6 +63,9 @@ class Sample:
     features: Mapping[str, float]
     cycles: int
     wait_cycles: float
+    code: Mapping[str, float]
+    code_bytes: int
+    shared: tuple[str, int | None]
 
 
 def random_inputs(program: Program, seed: int = 0) -> dict[str, Array]:
@@ -70,7 +83,9 @@ def random_inputs(program: Program, seed: int = 0) -> dict[str, Array]:
     return found
 
 
-def measure_steps(program: Program, mode: str, compiler: str = "gcc") -> list[Sample]:
+def measure_steps(
+    program: Program, mode: str, compiler: str | None = "gcc", flags: Sequence[str] = ()
+) -> list[Sample]:
     """Samples of every step of a program that was planned for the core and mode.
 
     Raises:
@@ -78,14 +93,16 @@ def measure_steps(program: Program, mode: str, compiler: str = "gcc") -> list[Sa
         MissingToolError: no emulator or compiler.
     """
     options = EmitOptions(_NAME, CORE, mode)  # type: ignore[arg-type]
-    sources = {
-        path: content
-        for path, content in emit(program, options).items()
-        if path.endswith((".c", ".h")) and "selftest" not in path and "/" not in path
-    }
+    written = write_steps(program, options)
+    sources = {path: text.encode() for path, text in render_library(written).items()}
     keep = [f"{_NAME}_init", f"{_NAME}_invoke"]
-    flags = OPTIMISE_FLAGS[mode]
-    image = build(sources, CORE, keep=keep, compiler=find_compiler(compiler), flags=flags)
+    image = build(
+        sources,
+        CORE,
+        keep=keep,
+        compiler=find_compiler(compiler),
+        flags=(*OPTIMISE_FLAGS[mode], *flags),
+    )
     elf = load_elf(image.data)
     machine = Machine(elf)
     graph, types = program.graph, program.types
@@ -109,15 +126,55 @@ def measure_steps(program: Program, mode: str, compiler: str = "gcc") -> list[Sa
     for (name, count), wait in zip(timed.profile.scopes, waits[1:], strict=True):
         cycles, waited = spent[_stem(name)]
         spent[_stem(name)] = cycles + count.cycles, waited + wait.cycles
+    own = {
+        function_name(step): _DEFINED.findall("\n".join(code.functions))
+        for step, code in written.steps
+    }
+    kinds = {shared_name(step) for step in functions.values()}
+    alone = _shared_bytes(elf, functions, own) if len(kinds) == 1 else None
     samples = []
     for name, (cycles, waited) in spent.items():
         step = functions[name]
-        shape = Shape(step.node, types, step.cost, mode == "time")
+        shape = Shape(step.node, types, step.cost)
         if shape.is_constant:  # the compiler leaves the whole layer out
             continue
-        key, counts = kernel_key(shape, step.variant), features_of(shape, step.variant)
-        samples.append(Sample(key, signature(shape), counts, cycles, waited / FLASH.wait_states))
+        samples.append(
+            Sample(
+                kernel_key(shape, step.variant),
+                signature(shape),
+                features_of(shape, step.variant),
+                cycles,
+                waited / FLASH.wait_states,
+                code_features(shape, step.variant),
+                _code_bytes(elf, name, own[name]),
+                (shared_name(step), alone),
+            )
+        )
     return samples
+
+
+def shared_name(step: Step) -> str:
+    """Of the code that steps of an operator and kind of variant share."""
+    return f"{step.node.op} {kind_of(step.variant)}".strip()
+
+
+def _code_bytes(elf: Elf, function: str, written: Sequence[str]) -> int:
+    """Of a step's function, what the compiler split off it, and the functions written for it."""
+    split = [s.size_bytes for n, s in elf.symbols.items() if s.is_function and _stem(n) == function]
+    found = (elf.symbols.get(name) for name in written)
+    return sum(split) + sum(symbol.size_bytes for symbol in found if symbol is not None)
+
+
+def _shared_bytes(elf: Elf, functions: Iterable[str], own: Mapping[str, Sequence[str]]) -> int:
+    """Of kernels that belong to no step."""
+    others = {*functions, *(name for names in own.values() for name in names)}
+    return sum(
+        symbol.size_bytes
+        for name, symbol in elf.symbols.items()
+        if symbol.is_function
+        and _stem(name) not in others
+        and (_stem(name).startswith("armv7em_") or _stem(name).endswith(("_s8", "_s8_shared")))
+    )
 
 
 def _stem(name: str) -> str:
@@ -158,11 +215,13 @@ def make_table(
             groups[sample.key].append(sample)
         measured: dict[str, dict[str, list[float]]] = defaultdict(dict)
         for sample in kept:
-            entry = [sample.cycles, round(sample.wait_cycles, 1)]
+            entry = [sample.cycles, round(sample.wait_cycles, 1), sample.code_bytes]
             measured[sample.key][sample.signature] = entry
         modes[mode] = {
             "kernels": {key: fit(group) for key, group in sorted(groups.items())},
             "measured": {key: dict(sorted(rows.items())) for key, rows in sorted(measured.items())},
+            "shared": _shared_sizes([*found, *kept]),
+            "interface": _interface(mode),
         }
     return {
         "core": CORE,
@@ -171,6 +230,30 @@ def make_table(
         "flash": "5 wait states, words of 8 bytes, caches of 1 KiB and 256 bytes",
         "modes": modes,
     }
+
+
+def _interface(mode: str) -> dict[str, float]:
+    """Bytes of code around the steps, as the emitter's own table has them."""
+    found = load_table()["modes"][mode]
+    interface = found["interface"]
+    return {"base": interface["base"] + found["library"][""], "per_step": interface["per_step"]}
+
+
+def render(table: Mapping[str, Any]) -> str:
+    """The table's text: a line for each kernel and each measured shape."""
+    text = json.dumps(table, indent=1, sort_keys=True)
+    # innermost lists and objects on one line
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda m: re.sub(r"\s*\n\s*", " ", m[0]), text) + "\n"
+
+
+def _shared_sizes(samples: Iterable[Sample]) -> dict[str, int]:
+    """The middle of what was found of each."""
+    sizes: dict[str, list[int]] = defaultdict(list)
+    for sample in samples:
+        name, size = sample.shared
+        if size is not None:
+            sizes[name].append(size)
+    return {name: int(np.median(found)) for name, found in sorted(sizes.items())}
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -195,7 +278,17 @@ def fit(samples: Sequence[Sample]) -> dict[str, Any]:
         }
         errors = np.abs(counts @ weights - values) / size
         found[f"{kind}_error_ratio"] = round(float(np.quantile(errors, 0.9)), 4)
+    found["code"] = _code_weights(samples)
     return found
+
+
+def _code_weights(samples: Sequence[Sample]) -> dict[str, float]:
+    """Bytes of each thing that code consists of."""
+    names = [name for name in samples[0].code if any(s.code[name] for s in samples)]
+    counts = np.array([[sample.code[name] for name in names] for sample in samples], float)
+    sizes = np.array([float(sample.code_bytes) for sample in samples])
+    weights = np.linalg.lstsq(counts, sizes, rcond=None)[0]
+    return {name: round(float(weight), 2) for name, weight in zip(names, weights, strict=True)}
 
 
 def _weights(counts: Any, values: Any) -> Any:

@@ -1,6 +1,6 @@
 """Writes budget/plan/kernel_cycles.json: kernels measured on the virtual Cortex-M4.
 
-    python tests/benchmarks/kernel_cycles.py            measure, fit, write; two to four minutes
+    python tests/benchmarks/kernel_cycles.py            measure, fit, write; some minutes
     python tests/benchmarks/kernel_cycles.py --check    compare the table with new measurements
 
 Weights are fitted to layers of random shapes and to the steps of the networks named here; those
@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,15 @@ from budget.plan import plan  # noqa: E402
 from budget.plan.kernel_cycles import TABLE, predicted_cycles  # noqa: E402
 from budget.plan.kernel_features import Shape  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
-from budget.tuning.kernel_table import CORE, Sample, make_table, measure_steps  # noqa: E402
+from budget.transforms.constant_channels import remove_constant_channels  # noqa: E402
+from budget.tuning.kernel_table import CORE, Sample, make_table, measure_steps, render  # noqa: E402
+from budget.tuning.ways import every_way  # noqa: E402
 
 MODES = ("balanced", "time", "size")
-SHIPPED = ("hotword", "digits", "tiny-kws", "tiny-vww", "tiny-ic", "tiny-ad")
-SHARED = ("kws", "vww", "ic", "ad")
+NETWORKS = (
+    "ic", "vww", "kws", "ad", "zoo:tiny-ic", "zoo:tiny-vww", "zoo:tiny-kws", "zoo:tiny-ad",
+    "zoo:hotword", "zoo:digits",
+)  # fmt: skip
 
 
 def layers(seed: int) -> Iterator[Layers]:
@@ -106,36 +111,65 @@ def planned(graph: Any, mode: str, *, removes: bool = True) -> Program:
     return plan(graph, remove_constant_channels=removes, target=target, optimise=mode)
 
 
+def ways(graph: Any, mode: str) -> Iterator[Program]:
+    """With every tuned implementation; there are none for size."""
+    return every_way(graph, "portable" if mode == "size" else CORE, mode)
+
+
+def network(name: str) -> Any:
+    """Graph of a network."""
+    folder = Path(os.environ.get("BUDGET_MODELS", ROOT.parent / "shared" / "models"))
+    return prepare(name if name.startswith("zoo:") else folder / f"{name}_int8.tflite").graph
+
+
 def networks() -> Iterator[tuple[str, Any]]:
     """Name and graph of every network whose steps are kept."""
-    folder = Path(os.environ.get("BUDGET_MODELS", ROOT.parent / "shared" / "models"))
-    for name in SHARED:
-        path = folder / f"{name}_int8.tflite"
-        if path.is_file():
-            yield name, prepare(path).graph
-    for name in SHIPPED:
-        yield f"zoo:{name}", prepare(f"zoo:{name}").graph
+    for name in NETWORKS:
+        yield name, network(name)
 
 
-def write() -> None:
+def jobs() -> Iterator[tuple[str, str, int | str]]:
+    """What to measure: mode, source, and seed or name; those that take longest first."""
+    for mode in MODES:
+        for name in NETWORKS:
+            # kernels for size take up to a thousand million cycles: small networks show them
+            if mode != "size" or "tiny" in name or "digits" in name:
+                yield mode, "network", name
+    for mode in MODES:
+        for seed in (100, 200) if mode != "size" else (100,):
+            yield mode, "layers", seed
+        if mode != "size":
+            yield mode, "portable layers", 500
+
+
+def measured(job: tuple[str, str, int | str]) -> list[Sample]:
+    """Samples of one job."""
+    mode, source, which = job
+    if source == "network":
+        graph = remove_constant_channels(network(str(which))).graph
+        programs = list(ways(graph, mode))
+    else:
+        graphs = [found.graph() for found in layers(int(which))]
+        programs = [
+            program
+            for graph in graphs
+            for program in ([plan(graph)] if source == "portable layers" else ways(graph, mode))
+        ]
+    samples = [sample for program in programs for sample in measure_steps(program, mode)]
+    print(*job, file=sys.stderr, flush=True)
+    return samples
+
+
+def write(workers: int) -> None:
     """Measures everything and writes the table."""
     samples: dict[str, list[Sample]] = {mode: [] for mode in MODES}
     exact: dict[str, list[Sample]] = {mode: [] for mode in MODES}
-    for mode in MODES:
-        for seed in (100, 200, 400) if mode != "size" else (100,):
-            for found in layers(seed):
-                program = planned(found.graph(), mode, removes=False)
-                samples[mode] += measure_steps(program, mode)
-        for found in layers(500) if mode != "size" else ():
-            # the kernels that every core has, in this mode, too
-            samples[mode] += measure_steps(plan(found.graph()), mode)
-        for name, graph in networks():
-            if mode == "size" and "tiny" not in name and "digits" not in name:
-                continue  # up to a thousand million cycles of kernels that these show
-            exact[mode] += measure_steps(planned(graph, mode), mode)
-            print(mode, name, file=sys.stderr, flush=True)
+    found = list(jobs())
+    with ProcessPoolExecutor(workers) as pool:
+        for (mode, source, _), measurements in zip(found, pool.map(measured, found)):
+            (exact if source == "network" else samples)[mode].extend(measurements)
     place = Path(plan_package.__file__).parent / TABLE
-    place.write_text(json.dumps(make_table(samples, exact), indent=1, sort_keys=True) + "\n")
+    place.write_text(render(make_table(samples, exact)))
 
 
 def compare(program: Program, mode: str) -> tuple[float, float, float]:
@@ -144,8 +178,7 @@ def compare(program: Program, mode: str) -> tuple[float, float, float]:
     steps = [
         step
         for step in program.steps
-        if step.kernel
-        and not Shape(step.node, program.types, step.cost, mode == "time").is_constant
+        if step.kernel and not Shape(step.node, program.types, step.cost).is_constant
     ]
     blind = without_exact()
     rows = [predicted_cycles(step, program, CORE, mode) for step in steps]
@@ -183,4 +216,7 @@ def check() -> None:
 
 
 if __name__ == "__main__":
-    check() if "--check" in sys.argv[1:] else write()
+    if "--check" in sys.argv[1:]:
+        check()
+    else:
+        write(int(os.environ.get("WORKERS", os.cpu_count() or 1)))

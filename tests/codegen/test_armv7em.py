@@ -22,8 +22,11 @@ from budget.ops import Activation, Padding, Rounding
 from budget.ops.interpreter import run
 from budget.ops.operator import NO_PADDING
 from budget.plan import plan
+from budget.plan.alternatives import alternatives
+from budget.plan.precision import deployed_types
 from budget.plan.program import Program
 from budget.readers import load
+from budget.tuning.ways import every_way
 
 SAME = Padding(1, 1, 1, 1)
 
@@ -113,14 +116,27 @@ def fully_connected(layers: Layers, extreme: bool) -> None:
 FAMILIES = [pointwise, columns, winograd, depthwise, fully_connected, elementwise]
 
 
-def program_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Program:
+WAYS = {
+    # implementations of each family's layers: settings that some layer of it must run
+    pointwise: {"", "u36", "wide", "ram"},
+    columns: {"", "u36", "wide", "ram"},
+    winograd: {"armv7em-winograd2", "armv7em-winograd4"},
+    depthwise: {"armv7em-planes"},
+    fully_connected: {"", "u4"},
+    elementwise: {"armv7em-table", "armv7em-sums"},
+}
+
+
+def programs_of(
+    family: Callable[[Layers, bool], None], seed: int, *, extreme: bool
+) -> list[Program]:
     layers = Layers(seed)
     family(layers, extreme)
-    optimise = "time" if family is winograd else "balanced"
-    program = plan(layers.graph(), target="cortex-m4", optimise=optimise)
-    if family is winograd:
-        assert all(step.variant == "armv7em-winograd" for step in program.steps)
-    return program
+    programs = list(every_way(layers.graph(), "cortex-m4", "balanced"))
+    seen = {step.variant for program in programs for step in program.steps}
+    parts = {part for name in seen for part in (name, name.partition("+")[2])}
+    assert WAYS[family] <= parts
+    return programs
 
 
 def corners(program: Program, value: int) -> dict[str, Array]:
@@ -144,21 +160,23 @@ def test_planned_constants_are_those_written(
 ) -> None:
     layers = Layers(5)
     family(layers, False)
-    program = plan(layers.graph(), target="cortex-m4", optimise=optimise)
     options = EmitOptions(name="layers", target="cortex-m4", optimise=optimise)
-    for step, code in write_steps(program, options).steps:
-        assert step.weight_bytes == sum(table.size_bytes for table in code.tables)
+    for program in every_way(layers.graph(), "cortex-m4", optimise):
+        for step, code in write_steps(program, options).steps:
+            assert step.weight_bytes == sum(table.size_bytes for table in code.tables)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("extreme", [False, True])
 def test_plain_c(family: Callable[[Layers, bool], None], extreme: bool, tmp_path: Path) -> None:
-    program = program_of(family, 7, extreme=extreme)
-    assert all(step.variant for step in program.steps)
     rounding = Rounding.TFLM if extreme else Rounding.TFLITE
     options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
     flags = ["-O1", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    check(HostModel(program, tmp_path, options, flags), program, rounding)
+    for number, program in enumerate(programs_of(family, 7, extreme=extreme)):
+        assert all(step.variant for step in program.steps)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        check(HostModel(program, folder, options, flags), program, rounding)
 
 
 @pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M")
@@ -166,11 +184,11 @@ def test_plain_c(family: Callable[[Layers, bool], None], extreme: bool, tmp_path
 @pytest.mark.parametrize("extreme", [False, True])
 def test_assembly(family: Callable[[Layers, bool], None], extreme: bool) -> None:
     pytest.importorskip("unicorn")
-    program = program_of(family, 8, extreme=extreme)
-    assert all(step.variant for step in program.steps)
     rounding = Rounding.TFLITE if extreme else Rounding.TFLM
     options = EmitOptions(name="layers", target="cortex-m4", rounding=rounding)
-    check(VirtualModel(program, options), program, rounding)
+    for program in programs_of(family, 8, extreme=extreme):
+        assert all(step.variant for step in program.steps)
+        check(VirtualModel(program, options), program, rounding)
 
 
 @pytest.mark.slow
@@ -201,11 +219,11 @@ def test_clang(family: Callable[[Layers, bool], None], target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weight", "scale"),
-    [(-128, 1.0), (127, 1e4)],
+    ("weight", "scale", "left"),
+    [(-128, 1.0, ["", "armv7em-pointwise+wide"]), (127, 1e4, [""])],
     ids=["weights of -128", "multipliers above 1/4"],
 )
-def test_what_does_not_fit_runs_the_portable_kernel(weight: int, scale: float) -> None:
+def test_what_does_not_fit_is_no_alternative(weight: int, scale: float, left: list[str]) -> None:
     layers = Layers(1)
     layers.convolution((4, 4, 8), 8)
     graph = layers.graph()
@@ -219,5 +237,7 @@ def test_what_does_not_fit_runs_the_portable_kernel(weight: int, scale: float) -
     data.flat[3] = weight
     changed = replace(tensor, type=replace(tensor.type, quant=quant), data=data)
     graph = graph.replace(tensors={**graph.tensors, name: changed})
-    assert not plan(graph, target="cortex-m4").steps[0].variant
+    (node,) = graph.nodes
+    names = [v.name for v in alternatives(node, graph, deployed_types(graph, None), "cortex-m4")]
+    assert names == left
     assert plan(layers.graph(), target="cortex-m4").steps[0].variant

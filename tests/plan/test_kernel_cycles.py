@@ -60,7 +60,7 @@ def test_the_prediction_is_what_the_virtual_core_takes(name: str, mode: str) -> 
 
 
 def test_every_weight_is_of_a_count_that_exists() -> None:
-    from budget.plan.kernel_features import Shape, features_of
+    from budget.plan.kernel_features import Shape, code_features, features_of
 
     table = load_table()
     seen = set()
@@ -69,11 +69,12 @@ def test_every_weight_is_of_a_count_that_exists() -> None:
         for step in program.steps:
             if not step.kernel:
                 continue
-            shape = Shape(step.node, program.types, step.cost, False)
+            shape = Shape(step.node, program.types, step.cost)
             counts = features_of(shape, step.variant)
             key = f"{step.node.op} int8 {step.variant}".strip()
             weights = table["modes"]["balanced"]["kernels"][key]
             assert set(weights["cycles"]) | set(weights["wait_cycles"]) <= counts.keys()
+            assert weights["code"].keys() <= code_features(shape, step.variant).keys()
             seen.add(key)
     assert len(seen) >= 4
 

@@ -77,7 +77,38 @@ static ARMV7EM_FUNCTION void armv7em_slide(
                      "4:\n"
                      "pop {r4-r10, pc}\n");
 }
+
+/* Copies words. */
+static ARMV7EM_FUNCTION void armv7em_stage(
+    int32_t *to ARMV7EM_UNUSED, const int32_t *from ARMV7EM_UNUSED, int32_t words ARMV7EM_UNUSED)
+{
+    __asm__ volatile("push {r4-r9, lr}\n"
+                     "subs r2, #8\n"
+                     "blt 2f\n"
+                     "1:\n"
+                     "ldm r1!, {r3-r9, r12}\n"
+                     "stm r0!, {r3-r9, r12}\n"
+                     "subs r2, #8\n"
+                     "bge 1b\n"
+                     "2:\n"
+                     "adds r2, #8\n"
+                     "ble 4f\n"
+                     "3:\n"
+                     "ldr r3, [r1], #4\n"
+                     "str r3, [r0], #4\n"
+                     "subs r2, #1\n"
+                     "bgt 3b\n"
+                     "4:\n"
+                     "pop {r4-r9, pc}\n");
+}
 #else
+static inline void armv7em_stage(int32_t *to, const int32_t *from, int32_t words)
+{
+    for (int32_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
+}
+
 static inline void armv7em_widen_s8(int16_t *columns, const int8_t *x, int32_t count)
 {
     for (int32_t i = 0; i < count; i += 4) {

@@ -4,6 +4,22 @@
 typedef void armv7em_gemm(
     const int16_t *columns, const int32_t *stream, int8_t *y, int32_t pairs);
 
+/* The same where weights wait for flash: those of four channels, `four_words` of them, are copied to
+ * RAM before all pixels use them. The stream holds fours without the numbers of their channels. */
+static inline void armv7em_staged_s8(
+    const int16_t *columns, const int32_t *stream, int8_t *y, int32_t *staged, armv7em_gemm *gemm,
+    int32_t pixels, int32_t pixel, int32_t out_c, int32_t y_pixel, int32_t four_words)
+{
+    for (int32_t four = 0; four < out_c; four += 4, stream += four_words) {
+        const int32_t first = four < out_c - 4 ? four : out_c - 4;
+        armv7em_stage(staged, stream, four_words);
+        gemm(columns, staged, y + first, pixels / 2);
+        if (pixels % 2 != 0) { /* the last pixel, with the one before it again */
+            gemm(columns + (pixels - 2) * pixel, staged, y + first + (pixels - 2) * y_pixel, 1);
+        }
+    }
+}
+
 /* Pointwise convolution, stride 1: x [pixels][in_c], y [pixels][out_c]. `block` pixels, an even
  * number, are widened at a time; the last block has two or more. */
 static inline void armv7em_pointwise_s8(
@@ -101,6 +117,44 @@ static inline void armv7em_widen_line_s8(
     }
 }
 
+/* The same with weights staged in RAM. */
+static inline void armv7em_pointwise_staged_s8(
+    const int8_t *x, int8_t *y, const int32_t *stream, int16_t *columns, armv7em_gemm *gemm,
+    int32_t pixels, int32_t in_c, int32_t out_c, int32_t block, int32_t *staged,
+    int32_t four_words)
+{
+    for (int32_t done = 0; done < pixels; done += block) {
+        const int32_t left = pixels - done;
+        const int32_t count = left < block ? left : block;
+        armv7em_widen_s8(columns, x, count * in_c);
+        armv7em_staged_s8(
+            columns, stream, y, staged, gemm, count, in_c, out_c, out_c, four_words);
+        x += count * in_c;
+        y += count * out_c;
+    }
+}
+
+/* The lines that line i of outputs sees, into the buffer, [width][k_lines][in_c]. */
+static inline void armv7em_see_line_s8(
+    int16_t *columns, const int8_t *x, int32_t i, int32_t lines, int32_t pixels, int32_t x_line,
+    int32_t x_pixel, int32_t in_c, int32_t k_lines, int32_t line_stride, int32_t line_pad,
+    int32_t pixel_pad, int32_t width, int32_t zero_in)
+{
+    const int32_t column = k_lines * in_c;
+    /* where few lines stay it is faster to widen them again than to move all */
+    const int32_t kept = k_lines >= 2 * line_stride ? k_lines - line_stride : 0;
+    if (i > 0 && kept > 0) {
+        const int32_t first = line_stride * in_c;
+        armv7em_slide(columns, columns + first, (width * column - first) * 2);
+    }
+    for (int32_t tap = i > 0 ? kept : 0; tap < k_lines; tap++) {
+        const int32_t at = i * line_stride - line_pad + tap;
+        const int8_t *line = at >= 0 && at < lines ? x + at * x_line : 0;
+        armv7em_widen_line_s8(
+            columns + tap * in_c, line, pixels, x_pixel, in_c, width, column, pixel_pad, zero_in);
+    }
+}
+
 /* Convolution of an image of `lines` lines of `pixels` pixels: rows, or columns from top to bottom;
  * the distances of lines and of pixels tell which. The buffer holds the lines that one line of
  * outputs sees, [width][k_lines][in_c], so that what a pixel sees is one run of numbers. */
@@ -111,25 +165,32 @@ static inline void armv7em_conv_2d_s8(
     int32_t line_stride, int32_t pixel_stride, int32_t line_pad, int32_t pixel_pad,
     int32_t width, int32_t zero_in)
 {
-    const int32_t column = k_lines * in_c;
-    /* where few lines stay it is faster to widen them again than to move all */
-    const int32_t kept = k_lines >= 2 * line_stride ? k_lines - line_stride : 0;
     for (int32_t i = 0; i < out_lines; i++, y += y_line) {
-        if (i > 0 && kept > 0) {
-            const int32_t first = line_stride * in_c;
-            armv7em_slide(columns, columns + first, (width * column - first) * 2);
-        }
-        for (int32_t tap = i > 0 ? kept : 0; tap < k_lines; tap++) {
-            const int32_t at = i * line_stride - line_pad + tap;
-            const int8_t *line = at >= 0 && at < lines ? x + at * x_line : 0;
-            armv7em_widen_line_s8(
-                columns + tap * in_c, line, pixels, x_pixel, in_c, width, column, pixel_pad,
-                zero_in);
-        }
+        armv7em_see_line_s8(
+            columns, x, i, lines, pixels, x_line, x_pixel, in_c, k_lines, line_stride, line_pad,
+            pixel_pad, width, zero_in);
         gemm(columns, stream, y, out_pixels / 2);
         if (out_pixels % 2 != 0) { /* the last pixel, with the one before it again */
             const int32_t last = out_pixels - 2;
-            gemm(columns + last * pixel_stride * column, stream, y + last * y_pixel, 1);
+            gemm(columns + last * pixel_stride * k_lines * in_c, stream, y + last * y_pixel, 1);
         }
+    }
+}
+
+/* The same with weights staged in RAM. */
+static inline void armv7em_conv_2d_staged_s8(
+    const int8_t *x, int8_t *y, const int32_t *stream, int16_t *columns, armv7em_gemm *gemm,
+    int32_t lines, int32_t pixels, int32_t x_line, int32_t x_pixel, int32_t in_c,
+    int32_t out_lines, int32_t out_pixels, int32_t y_line, int32_t y_pixel, int32_t k_lines,
+    int32_t line_stride, int32_t pixel_stride, int32_t line_pad, int32_t pixel_pad,
+    int32_t width, int32_t zero_in, int32_t out_c, int32_t *staged, int32_t four_words)
+{
+    for (int32_t i = 0; i < out_lines; i++, y += y_line) {
+        armv7em_see_line_s8(
+            columns, x, i, lines, pixels, x_line, x_pixel, in_c, k_lines, line_stride, line_pad,
+            pixel_pad, width, zero_in);
+        armv7em_staged_s8(
+            columns, stream, y, staged, gemm, out_pixels, pixel_stride * k_lines * in_c, out_c,
+            y_pixel, four_words);
     }
 }

@@ -36,3 +36,30 @@ static inline void armv7em_gemm_s8(
         }
     }
 }
+
+/* The same of wide weights: for each step one word of two taps for each of A B C D. */
+static inline void armv7em_wide_s8(
+    const int16_t *columns, const int32_t *stream, int8_t *y, int32_t pairs, int32_t steps,
+    int32_t pixel, int32_t out_c, int32_t y_pixel, int32_t zero_out, int32_t low, int32_t high, int32_t once)
+{
+    for (int32_t i = 0; i < 2 * pairs; i++, columns += pixel, y += y_pixel) {
+        const int32_t *word = stream;
+        for (int32_t four = 0; four < (out_c + 3) / 4; four++) {
+            int8_t *to = y + (out_c % 4 != 0 ? *word++ : 4 * four);
+            const int32_t biases[2] = {word[0], word[1]};
+            const int32_t *scale = word + 2 + 4 * steps;
+            for (int32_t channel = 0; channel < 4; channel++) {
+                const int32_t *scales = scale + 5 * (channel / 2) + 3 * (channel % 2);
+                uint32_t sum = (uint32_t)(channel % 2 != 0 ? scales[-1] : biases[channel / 2]);
+                for (int32_t k = 0; k < 2 * steps; k++) {
+                    const int32_t pair = word[2 + (k / 2) * 4 + channel];
+                    const int32_t tap = k % 2 != 0 ? pair >> 16 : (int16_t)(pair & 0xffff);
+                    sum += (uint32_t)(columns[k] * tap);
+                }
+                to[channel] = (int8_t)armv7em_requantize(
+                    (int32_t)sum, scales[0], scales[1], once, zero_out, low, high);
+            }
+            word = scale + 10;
+        }
+    }
+}

@@ -1,54 +1,9 @@
-#include "armv7em.h"
 #include "armv7em_requantize.h"
+#include "armv7em_tiles.h"
 /* Winograd's F(4 x 4, 3 x 3) in integers: 36 products make 16 outputs of a 3 x 3 window instead of
  * 144. The weights' transform is scaled by 24 in each direction, so that everything stays integer
  * and each sum is a multiple of 576 = 9 * 64, divided exactly: times the inverse of 9 modulo 2^32,
  * then shifted. Sums may wrap on the way; what they stand for is below 2^25. */
-
-/* Transforms one tile, 6 x 6 pixels, for all channels; then multiplies two tiles and stores. */
-typedef void armv7em_winograd_in(const int8_t *rows, int32_t *tiles, int32_t fours);
-typedef void armv7em_winograd_out(
-    const int32_t *tiles, const int32_t *stream, int32_t *sums, int8_t *y, int32_t fours);
-
-/* Convolution of 3 x 3 windows at stride 1: x [in_h][in_w][in_c], y [out_h][out_w][out_c]; out_h is
- * a multiple of 4, out_w of 8, channels are multiples of 4. Scratch: six rows with their padding,
- * [36][in_c / 2] pairs of words of two tiles, [36][8] sums. */
-static inline void armv7em_winograd_s8(
-    const int8_t *x, int8_t *y, const int32_t *stream, int8_t *scratch,
-    armv7em_winograd_in *transform, armv7em_winograd_out *multiply, int32_t in_h, int32_t in_w,
-    int32_t in_c, int32_t out_h, int32_t out_w, int32_t out_c, int32_t pad_top, int32_t pad_left,
-    int32_t zero_in)
-{
-    const int32_t row_bytes = (out_w + 2) * in_c;
-    int32_t *tiles = (int32_t *)(void *)scratch;
-    int32_t *sums = tiles + 36 * in_c;
-    int8_t *rows = (int8_t *)(sums + 36 * 8);
-    const uint32_t zero = ((uint32_t)zero_in & 0xffu) * 0x01010101u;
-    for (int32_t top = 0; top < out_h; top += 4) {
-        for (int32_t i = 0; i < 6; i++) {
-            const int32_t h = top - pad_top + i;
-            uint32_t *to = (uint32_t *)(void *)(rows + i * row_bytes);
-            const uint32_t *from =
-                (const uint32_t *)(const void *)(x + (h < 0 || h >= in_h ? 0 : h) * in_w * in_c);
-            const int32_t words = in_c / 4;
-            const int32_t inside = h < 0 || h >= in_h ? 0 : in_w;
-            for (int32_t w = 0; w < pad_left * words; w++) {
-                *to++ = zero;
-            }
-            for (int32_t w = 0; w < inside * words; w++) {
-                *to++ = *from++;
-            }
-            for (int32_t w = (pad_left + inside) * words; w < (out_w + 2) * words; w++) {
-                *to++ = zero;
-            }
-        }
-        for (int32_t left = 0; left < out_w; left += 8) {
-            transform(rows + left * in_c, tiles, in_c / 4);
-            transform(rows + (left + 4) * in_c, tiles + 1, in_c / 4);
-            multiply(tiles, stream, sums, y + (top * out_w + left) * out_c, out_c / 4);
-        }
-    }
-}
 
 #if !ARMV7EM_ASSEMBLY
 /* One direction of a tile's transform; elements are `step` apart. */

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 
 from budget.codegen.context import StepCode, StepContext, per_tensor
 from budget.codegen.steps.armv7em_assembly import Ending
-from budget.codegen.steps.armv7em_gemm import Gemm, function, stream
+from budget.codegen.steps.armv7em_gemm import Gemm, first_channels, function, stream
 from budget.ops.fixed_point import activation_bounds
-from budget.plan.variants import columns_of, pointwise_block, short_shifts
+from budget.plan.variants import (
+    SLACK_BYTES,
+    UNROLLED_STEPS,
+    columns_of,
+    four_words,
+    has_setting,
+    number_of,
+    pointwise_block,
+    short_shifts,
+)
 
 _KERNELS = ("armv7em_conv_2d_s8.h", "armv7em_gemm_s8.h")
 
@@ -21,10 +30,11 @@ def write_pointwise(context: StepContext) -> StepCode:
     x, y = context.type(0), context.output_type()
     depth, channels = x.shape[3], y.shape[3]
     pixels = y.element_count // channels
-    gemm = Gemm(depth, depth, channels, channels, ending_of(context), _is_long(context))
+    gemm = _gemm(context, depth, depth, channels)
     weights = context.constant(1).reshape(channels, depth).astype(np.int64)
-    block = pointwise_block(pixels, depth)
-    return _code(context, gemm, weights, "armv7em_pointwise_s8", [pixels, depth, channels, block])
+    block = pointwise_block(pixels, depth, context.step.variant)
+    numbers = [pixels, depth, channels, block]
+    return _code(context, gemm, weights, "armv7em_pointwise", numbers, block * depth)
 
 
 def write_columns(context: StepContext) -> StepCode:
@@ -56,17 +66,27 @@ def _write_lines(context: StepContext, *, down: bool) -> StepCode:
         weights = weights.transpose(0, 2, 1, 3)
     # what a pixel sees lies column after column: [k_pixels][k_lines][in_c]
     weights = weights.transpose(0, 2, 1, 3).reshape(out_c, -1)
-    gemm = Gemm(
-        weights.shape[1], columns.pixel, out_c, y_steps[1], ending_of(context), _is_long(context)
-    )
+    gemm = _gemm(context, weights.shape[1], columns.pixel, y_steps[1])
     _, zero_in = per_tensor(x)
     numbers = [*image, *x_steps, in_c, *out, *y_steps, k_lines, *stride, *pads]
     numbers += [columns.width, zero_in]
-    return _code(context, gemm, weights, "armv7em_conv_2d_s8", numbers)
+    if has_setting(context.step.variant, "ram"):
+        numbers.append(out_c)
+    return _code(context, gemm, weights, "armv7em_conv_2d", numbers, columns.width * columns.column)
 
 
-def _is_long(context: StepContext) -> bool:
-    return context.options.optimise == "time"
+def _gemm(context: StepContext, depth: int, pixel: int, y_pixel: int) -> Gemm:
+    """All channels; four at a time where their weights are staged."""
+    variant = context.step.variant
+    return Gemm(
+        depth,
+        pixel,
+        4 if has_setting(variant, "ram") else context.output_type().shape[3],
+        y_pixel,
+        ending_of(context),
+        number_of(variant, "u", UNROLLED_STEPS),
+        has_setting(variant, "wide"),
+    )
 
 
 def ending_of(context: StepContext, *, once: bool = False) -> Ending:
@@ -108,11 +128,28 @@ def _code(
     weights: NDArray[np.int64],
     kernel: str,
     numbers: Sequence[int],
+    buffer: int,
 ) -> StepCode:
+    """The call of a kernel; ``buffer`` numbers of 16 bits lie before staged weights."""
     ordered = widened_order(weights, context.type(0).shape[3])
     bias = folded_bias(context, weights)
-    words = stream(ordered, bias, *scales_of(context, gemm.channels), gemm)
+    multipliers, shifts = scales_of(context, len(weights))
+    arguments: list[object] = [*numbers]
+    if has_setting(context.step.variant, "ram"):
+        kernel += "_staged"
+        parts = [
+            stream(ordered[four], bias[four], multipliers[four], shifts[four], gemm)
+            for four in (slice(c, c + 4) for c in first_channels(len(weights)))
+        ]
+        words = np.concatenate(parts)
+        place = 2 * buffer + SLACK_BYTES
+        arguments += [
+            f"(int32_t *)(void *)(s + {place // 4 * 4})",
+            four_words(gemm.steps, context.step.variant),
+        ]
+    else:
+        words = stream(ordered, bias, multipliers, shifts, gemm)
     table = context.table("stream", "int32_t", words, "biases, packed weights, scales")
-    arguments = [context.operand(0), "y0", table, "(int16_t *)(void *)s", gemm.name, *numbers]
-    code = context.code(_KERNELS, f"{kernel}({', '.join(map(str, arguments))});")
+    operands = [context.operand(0), "y0", table, "(int16_t *)(void *)s", gemm.name, *arguments]
+    code = context.code(_KERNELS, f"{kernel}_s8({', '.join(map(str, operands))});")
     return StepCode(code.kernels, code.statements, code.tables, (function(gemm),))

@@ -17,8 +17,8 @@ from budget.codegen.steps.armv7em_convolution import (
 )
 from budget.codegen.steps.armv7em_gemm import pack, powers
 from budget.ops import Rounding
-
-UNROLLED_STEPS = 8  # of four taps, 116 bytes of code each
+from budget.plan.variants import UNROLLED_ROWS as UNROLLED_STEPS
+from budget.plan.variants import number_of, row_loops
 
 _PARAMETERS = ("const int16_t *columns", "const int32_t *stream", "int8_t *y")
 # Sums of the four pairs of channels: first + 256 second, first.
@@ -33,23 +33,24 @@ class Dot:
         depth: taps of one output, a multiple of 4.
         channels: of the output, at least 8.
         ending: of each sum.
+        unrolled: most steps of four taps in the inner loop.
     """
 
     depth: int
     channels: int
     ending: Ending
+    unrolled: int = UNROLLED_STEPS
 
     @property
     def loops(self) -> tuple[int, int]:
         """Times round the inner loop, and steps of four taps in it."""
-        steps = self.depth // 4
-        per_loop = max(n for n in range(1, UNROLLED_STEPS + 1) if steps % n == 0)
-        return steps // per_loop, per_loop
+        return row_loops(self.depth, self.unrolled)
 
     @property
     def name(self) -> str:
         """Name of the C function."""
-        return f"dot_{self.depth}x{self.channels}_{self.ending.name}"
+        kind = "dot" if self.unrolled == UNROLLED_STEPS else f"dot_u{self.unrolled}"
+        return f"{kind}_{self.depth}x{self.channels}_{self.ending.name}"
 
 
 def write_rows(context: StepContext) -> StepCode:
@@ -58,7 +59,8 @@ def write_rows(context: StepContext) -> StepCode:
     channels, depth = w.shape[0], w.element_count // w.shape[0]
     is_host = context.options.rounding is Rounding.TFLITE
     once = is_host and context.step.node.op == "fully_connected"
-    dot = Dot(depth, channels, ending_of(context, once=once))
+    unrolled = number_of(context.step.variant, "u", UNROLLED_STEPS)
+    dot = Dot(depth, channels, ending_of(context, once=once), unrolled)
     weights = context.constant(1).astype(np.int64).reshape(channels, depth)
     words = stream(
         widened_order(weights, 4), folded_bias(context, weights), *scales_of(context, channels)

@@ -3,7 +3,8 @@
 Registers hold eight sums, two words of activations, two of weights and two pointers. A word of
 weights holds two taps of two channels, each halfword wA + 256 wB: multiplied as it is it adds
 A + 256 B to one sum, its low bytes (one SXTB16) add A to another, and at the end B is their
-difference / 256. Exact while |B| < 2^23; the bias of B is added behind the division.
+difference / 256. Exact while |B| < 2^23; the bias of B is added behind the division. Where that is
+not certain weights are wide, a word for two taps of one channel: a cycle more, twice the flash.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_plain_c
-from budget.plan.variants import gemm_loops
+from budget.plan.variants import UNROLLED_STEPS, gemm_loops
 
 _STEPS_PER_MOVE = 15
+_WIDE_STEPS_PER_MOVE = 7
 
 _PARAMETERS = ("const int16_t *columns", "const int32_t *stream", "int8_t *y", "int32_t pairs")
 
@@ -31,7 +33,8 @@ class Gemm:
         channels: of the output, at least 4.
         y_pixel: distance of the outputs of neighbouring pixels.
         ending: of each sum.
-        is_long: spend code for speed.
+        unrolled: most steps of the inner loop.
+        is_wide: whether weights are 16-bit numbers.
     """
 
     depth: int
@@ -39,12 +42,13 @@ class Gemm:
     channels: int
     y_pixel: int
     ending: Ending
-    is_long: bool = False
+    unrolled: int = UNROLLED_STEPS
+    is_wide: bool = False
 
     @property
     def loops(self) -> tuple[int, int]:
         """Times round the inner loop, and steps of two taps in it."""
-        return gemm_loops(self.depth, is_long=self.is_long)
+        return gemm_loops(self.depth, self.unrolled)
 
     @property
     def steps(self) -> int:
@@ -55,7 +59,9 @@ class Gemm:
     @property
     def name(self) -> str:
         """Name of the C function."""
-        kind = "gemm_long" if self.is_long else "gemm"
+        kind = "wide" if self.is_wide else "gemm"
+        if self.unrolled != UNROLLED_STEPS:
+            kind += f"_u{self.unrolled}"
         shape = f"{self.depth}x{self.channels}_{self.pixel}_{self.y_pixel}"
         return f"{kind}_{shape}_{self.ending.name}"
 
@@ -86,7 +92,10 @@ def stream(
         if gemm.channels % 4:
             words.append(np.array([first]))
         words.append(bias[[a, c]])
-        packed = np.stack([pack(padded[a], padded[b]), pack(padded[c], padded[d])], 1)
+        if gemm.is_wide:
+            packed = np.stack([pairs(padded[channel]) for channel in (a, b, c, d)], 1)
+        else:
+            packed = np.stack([pack(padded[a], padded[b]), pack(padded[c], padded[d])], 1)
         words.append(packed.ravel())
         for even, odd in ((a, b), (c, d)):
             words.append(np.array([twice[even], power[even], bias[odd], twice[odd], power[odd]]))
@@ -105,9 +114,14 @@ def first_channels(channels: int) -> list[int]:
 
 def pack(even: NDArray[np.int64], odd: NDArray[np.int64]) -> NDArray[np.int64]:
     """Words of two taps of two channels."""
-    halves = (even + 256 * odd) & 0xFFFF
-    packed: NDArray[np.int64] = halves[0::2] | halves[1::2] << 16
-    return packed
+    return pairs(even + 256 * odd)
+
+
+def pairs(taps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Words of two numbers of 16 bits."""
+    halves = taps & 0xFFFF
+    words: NDArray[np.int64] = halves[0::2] | halves[1::2] << 16
+    return words
 
 
 def function(gemm: Gemm) -> str:
@@ -115,9 +129,10 @@ def function(gemm: Gemm) -> str:
     arguments = (
         f"{gemm.steps}, {gemm.pixel}, {gemm.channels}, {gemm.y_pixel}, {gemm.ending.arguments}"
     )
+    kernel = "wide" if gemm.is_wide else "gemm"
     plain = (
         f"static void {gemm.name}(\n    {', '.join(_PARAMETERS)})\n{{\n"
-        f"    armv7em_gemm_s8(\n        columns, stream, y, pairs, {arguments}, "
+        f"    armv7em_{kernel}_s8(\n        columns, stream, y, pairs, {arguments}, "
         f"{int(gemm.ending.once)});\n}}"
     )
     return with_plain_c(naked_function(gemm.name, _PARAMETERS, _assembly(gemm)), plain)
@@ -131,7 +146,8 @@ def _assembly(gemm: Gemm) -> list[str]:
     """r0 activations, r1 stream, r2 to r5 operands, r6 to lr sums."""
     times, _ = gemm.loops
     quads = len(first_channels(gemm.channels))
-    quad_bytes = 4 * (2 + 2 * gemm.steps + 10 + (gemm.channels % 4 != 0))
+    step_words = 4 if gemm.is_wide else 2
+    quad_bytes = 4 * (2 + step_words * gemm.steps + 10 + (gemm.channels % 4 != 0))
     return [
         "push {r4-r11, lr}",
         "sub sp, #28",
@@ -183,11 +199,16 @@ def _products(gemm: Gemm) -> list[str]:
     if ragged:  # the number of the first channel waits in the place of a loop's end
         lines += ["ldr r2, [r1, #4]", "add r1, #12", "str r2, [sp, #24]"]
     if times > 1:
-        lines += [f"mov {r}, r9" for r in ("r6", "r7", "r8")]
-        lines += [f"mov {r}, lr" for r in ("r10", "r11", "r12")]
+        if gemm.is_wide:
+            lines += ["mov r7, r9", "mov r11, lr"]
+            lines += [f"mov {r}, #0" for r in ("r6", "r8", "r10", "r12")]
+        else:
+            lines += [f"mov {r}, r9" for r in ("r6", "r7", "r8")]
+            lines += [f"mov {r}, lr" for r in ("r10", "r11", "r12")]
         lines.append("3:")
     for step in range(steps):
-        lines += _step(gemm, step, last=step == steps - 1, first=times == 1 and step == 0)
+        write = _wide_step if gemm.is_wide else _step
+        lines += write(gemm, step, last=step == steps - 1, first=times == 1 and step == 0)
     if times > 1:
         lines += [f"ldr r2, [sp, #{_LOOP_END}]", "cmp r0, r2", "bne.w 3b"]
     return lines
@@ -221,14 +242,42 @@ def _step(gemm: Gemm, step: int, *, last: bool, first: bool) -> list[str]:
     return lines
 
 
+def _wide_step(gemm: Gemm, step: int, *, last: bool, first: bool) -> list[str]:
+    """The same of 16-bit weights: sixteen products in sixteen cycles."""
+    at, back = 4 + 4 * step, "!" if last else ""
+    weights = 4 + 16 * (step % _WIDE_STEPS_PER_MOVE)
+    move = "!" if last or step % _WIDE_STEPS_PER_MOVE == _WIDE_STEPS_PER_MOVE - 1 else ""
+    lines = [
+        f"ldr r3, [r0, #{at + 2 * gemm.pixel}]",
+        f"ldr r2, [r0, #{at}]{back}",
+    ]
+    for place, sums, bias in (
+        (0, ("r7", "r9", "r6", "r8"), "r9"),
+        (8, ("r11", "lr", "r10", "r12"), "lr"),
+    ):
+        start = bias if first else ""
+        odd = "smuad {0}, {1}, r5" if first else "smlad {0}, {1}, r5, {0}"
+        lines += [
+            f"ldr r4, [r1, #{weights + place}]",
+            f"ldr r5, [r1, #{weights + place + 4}]{move if place else ''}",
+            f"smlad {sums[0]}, r2, r4, {start or sums[0]}",
+            f"smlad {sums[1]}, r3, r4, {start or sums[1]}",
+            odd.format(sums[2], "r2"),
+            odd.format(sums[3], "r3"),
+        ]
+    return lines
+
+
 def _finish(gemm: Gemm) -> list[str]:
     """Takes sums apart, scales, stores; leaves the flags of the loop over channels."""
     ending = gemm.ending
     lines = ["sub r6, r6, r7", "sub r8, r8, r9", "sub r10, r10, r11", "sub r12, r12, lr"]
+    if gemm.is_wide:
+        lines = []
     for even, odd in ((("r7", "r9"), ("r6", "r8")), (("r11", "lr"), ("r10", "r12"))):
         lines += ["ldr r0, [r1, #4]", "ldr r2, [r1, #8]", "ldr r3, [r1, #12]", "ldr r4, [r1, #16]"]
         lines.append("ldr r5, [r1, #20]!")
-        lines += [f"add {r}, r3, {r}, asr #8" for r in odd]
+        lines += [f"add {r}, r3, {r}{'' if gemm.is_wide else ', asr #8'}" for r in odd]
         lines += ending.high_words(even, "r0") + ending.high_words(odd, "r4")
         lines += ending.round_away((*even, *odd))
         lines.append(f"mov r0, #{ending.zero_out}")

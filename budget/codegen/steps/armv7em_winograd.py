@@ -17,12 +17,14 @@ from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_p
 from budget.codegen.steps.armv7em_convolution import ending_of, folded_bias, scales_of
 from budget.codegen.steps.armv7em_gemm import powers
 
-_WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 3]])
+_WEIGHTS: NDArray[np.int64] = np.array(
+    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 3]]
+)
 _INVERSE_OF_9 = 0x38E38E39
 _UNROLLED_STEPS = 15  # a pointer moves by less than 256 bytes at a time
 
-_IN_PARAMETERS = ("const int8_t *rows", "int32_t *tiles", "int32_t fours")
-_OUT_PARAMETERS = (
+IN_PARAMETERS = ("const int8_t *rows", "int32_t *tiles", "int32_t fours")
+OUT_PARAMETERS = (
     "const int32_t *tiles",
     "const int32_t *stream",
     "int32_t *sums",
@@ -40,12 +42,14 @@ class Tiles:
         out_w: columns of the output.
         out_c: channels of the output.
         ending: of each sum.
+        size: rows and columns of outputs that a tile makes.
     """
 
     in_c: int
     out_w: int
     out_c: int
     ending: Ending
+    size: int = 4
 
     @property
     def row_bytes(self) -> int:
@@ -55,12 +59,12 @@ class Tiles:
     @property
     def in_name(self) -> str:
         """Name of the C function that transforms tiles."""
-        return f"winograd_in_{self.in_c}_{self.row_bytes}"
+        return f"winograd{self.size}_in_{self.in_c}_{self.row_bytes}"
 
     @property
     def out_name(self) -> str:
         """Name of the C function that multiplies and transforms back."""
-        return f"winograd_out_{self.in_c}_{self.out_w}x{self.out_c}_{self.ending.name}"
+        return f"winograd{self.size}_out_{self.in_c}_{self.out_w}x{self.out_c}_{self.ending.name}"
 
 
 def write_winograd(context: StepContext) -> StepCode:
@@ -70,11 +74,11 @@ def write_winograd(context: StepContext) -> StepCode:
     tiles = Tiles(x.shape[3], out_w, out_c, ending_of(context))
     weights = context.constant(1).astype(np.int64)
     bias = folded_bias(context, weights.reshape(out_c, -1))
-    words = stream(weights, bias, *scales_of(context, out_c))
+    words = stream(weights, bias, *scales_of(context, out_c), _WEIGHTS)
     table = context.table("stream", "int32_t", words, "transformed weights, biases, scales")
     padding = context.attributes.padding
     numbers = [*x.shape[1:], out_h, out_w, out_c, padding.top, padding.left, per_tensor(x)[1]]
-    arguments = [context.operand(0), "y0", table, "s", tiles.in_name, tiles.out_name, *numbers]
+    arguments = [context.operand(0), "y0", table, "s", tiles.in_name, tiles.out_name, *numbers, 4]
     text = f"armv7em_winograd_s8({', '.join(map(str, arguments))});"
     code = context.code("armv7em_winograd_s8.h", text)
     functions = (_in_function(tiles), _out_function(tiles))
@@ -86,20 +90,23 @@ def stream(
     bias: NDArray[np.int64],
     multipliers: NDArray[np.int64],
     shifts: NDArray[np.int64],
+    transform: NDArray[np.int64],
 ) -> NDArray[np.int32]:
-    """For every four channels: [36][pairs of channels][4] words, then bias and scale of each.
+    """For every four channels: [places][pairs of channels][4] words, then bias and scale of each.
 
     Args:
         weights: [out][3][3][in].
         bias: [out].
         multipliers: [out].
         shifts: [out], to the right.
+        transform: of one direction of the weights, [rows of a tile][3].
     """
     channels, _, _, depth = weights.shape
-    spread = np.einsum("ai,oijc,bj->oabc", _WEIGHTS, weights, _WEIGHTS)
+    places = len(transform) ** 2
+    spread = np.einsum("ai,oijc,bj->oabc", transform, weights, transform)
     # channels 0 and 2 of four share a word, and 1 and 3
-    fours = spread.reshape(channels, 36, depth // 4, 2, 2) & 0xFFFF
-    pairs = (fours[..., 0, :] | fours[..., 1, :] << 16).reshape(channels, 36, depth // 2)
+    fours = spread.reshape(channels, places, depth // 4, 2, 2) & 0xFFFF
+    pairs = (fours[..., 0, :] | fours[..., 1, :] << 16).reshape(channels, places, depth // 2)
     scales = np.stack([bias, 2 * multipliers, powers(multipliers, shifts)], 1)
     words: list[NDArray[np.int64]] = []
     for first in range(0, channels, 4):
@@ -110,7 +117,7 @@ def stream(
 
 def _in_function(tiles: Tiles) -> str:
     plain = (
-        f"static void {tiles.in_name}({', '.join(_IN_PARAMETERS)})\n{{\n"
+        f"static void {tiles.in_name}({', '.join(IN_PARAMETERS)})\n{{\n"
         f"    armv7em_winograd_in_s8(rows, tiles, fours, {tiles.row_bytes}, {tiles.in_c});\n}}"
     )
     # the transformed columns of a tile lie on the stack, [6][6]
@@ -127,7 +134,7 @@ def _in_function(tiles: Tiles) -> str:
         "add sp, #164",
         "pop {r4-r11, pc}",
     ]
-    return with_plain_c(naked_function(tiles.in_name, _IN_PARAMETERS, lines), plain)
+    return with_plain_c(naked_function(tiles.in_name, IN_PARAMETERS, lines), plain)
 
 
 def _in_pair(tiles: Tiles, parity: int) -> list[str]:
@@ -189,10 +196,10 @@ def _in_line(d: list[str], places: list[str], last: str) -> list[str]:
 def _out_function(tiles: Tiles) -> str:
     numbers = f"{tiles.in_c}, {tiles.out_w}, {tiles.out_c}, {tiles.ending.arguments}"
     plain = (
-        f"static void {tiles.out_name}(\n    {', '.join(_OUT_PARAMETERS)})\n{{\n    (void)sums;\n"
+        f"static void {tiles.out_name}(\n    {', '.join(OUT_PARAMETERS)})\n{{\n    (void)sums;\n"
         f"    armv7em_winograd_out_s8(tiles, stream, y, fours, {numbers});\n}}"
     )
-    return with_plain_c(naked_function(tiles.out_name, _OUT_PARAMETERS, _out(tiles)), plain)
+    return with_plain_c(naked_function(tiles.out_name, OUT_PARAMETERS, _out(tiles)), plain)
 
 
 # Stack slots, in bytes; [4][6] half transformed sums lie below them.
@@ -226,7 +233,7 @@ def _out(tiles: Tiles) -> list[str]:
         f"ldr r0, [sp, #{_TILES}]",
         f"str r2, [sp, #{_NEXT_SUM}]",
         "2:",
-        *_place(tiles),
+        *place_products(tiles, _LOOP_END),
         f"ldr r2, [sp, #{_NEXT_SUM}]",
         f"ldr r3, [sp, #{_SUMS_END}]",
         "stm r2!, {r6-r12, lr}",
@@ -270,14 +277,14 @@ def _out(tiles: Tiles) -> list[str]:
         lines += [f"mov r10, #{ending.zero_out}", *ending.shift(results, "r9", "r10")]
         lines += ending.clamp(results)
         lines += [f"strb {r}, [r1, #{i * tiles.out_c}]" for i, r in enumerate(results)]
-        lines += _plus("r1", tiles.out_w * tiles.out_c)
+        lines += plus("r1", tiles.out_w * tiles.out_c)
     return [
         *lines,
         "cmp lr, r12",
         "bne 6b",
         # the other tile: four columns on, four rows back; its sums lie beside
         f"ldr r2, [sp, #{_TILE}]",
-        *_plus("r1", 4 * tiles.out_c - 4 * tiles.out_w * tiles.out_c),
+        *plus("r1", 4 * tiles.out_c - 4 * tiles.out_w * tiles.out_c),
         "sub r0, #188",
         "subs r2, #1",
         f"str r2, [sp, #{_TILE}]",
@@ -300,7 +307,7 @@ def _out(tiles: Tiles) -> list[str]:
     ]
 
 
-def _plus(register: str, amount: int) -> list[str]:
+def plus(register: str, amount: int) -> list[str]:
     """Adds a constant; r12 is not touched, r3 may be."""
     verb, size = ("add", amount) if amount >= 0 else ("sub", -amount)
     if size <= 4095:
@@ -309,14 +316,19 @@ def _plus(register: str, amount: int) -> list[str]:
     return [f"movw r3, #{size & 0xFFFF}", *high, f"{verb} {register}, {register}, r3"]
 
 
-def _place(tiles: Tiles) -> list[str]:
-    """All channels at one of the 36 places: r6 to lr are the sums of (channel, tile)."""
+def place_products(tiles: Tiles, loop_end: int) -> list[str]:
+    """All channels at one place: r6 to lr are the sums of (channel, tile).
+
+    Args:
+        tiles: shape.
+        loop_end: stack slot for the end of the inner loop.
+    """
     steps = tiles.in_c // 2
     per_loop = max(n for n in range(1, _UNROLLED_STEPS + 1) if steps % n == 0)
     is_loop = per_loop < steps
     lines = []
     if is_loop:
-        lines += [f"add r2, r0, #{8 * steps}", f"str r2, [sp, #{_LOOP_END}]"]
+        lines += [f"add r2, r0, #{8 * steps}", f"str r2, [sp, #{loop_end}]"]
         lines += [*(f"mov {r}, #0" for r in ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr"))]
         lines.append("7:")
     for step in range(per_loop):
@@ -345,7 +357,7 @@ def _place(tiles: Tiles) -> list[str]:
             *products("r5", "r12", "lr"),
         ]
     if is_loop:
-        lines += [f"ldr r2, [sp, #{_LOOP_END}]", "cmp r0, r2", "bne.w 7b"]
+        lines += [f"ldr r2, [sp, #{loop_end}]", "cmp r0, r2", "bne.w 7b"]
     return lines
 
 

@@ -1,0 +1,239 @@
+"""Which implementation each layer of a graph gets: from the table of cycles, within flash and RAM.
+
+``time`` takes the least cycles that fit. ``balanced`` lets a percent more flash than that of the
+usual kernels buy at least a percent of their cycles. ``size`` takes the kernels that all cores
+share. Energy follows cycles: a core's power is the same whichever kernel it runs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from budget.analysis.costs import node_cost
+from budget.graph import Graph, Node, TensorType
+from budget.plan.alternatives import alternatives, usual_variant
+from budget.plan.choosing import Option, Selection, choose, total_of
+from budget.plan.kernel_cycles import code_of, cycles_of, shared_code
+from budget.plan.kernel_features import Shape, signature
+from budget.plan.precision import multiplier_bytes
+from budget.plan.program import Choice
+from budget.plan.variants import DSP_CORES, PORTABLE, Variant, kind_of
+from budget.records import record
+
+MORE_BYTES = 10 * 1024
+"""What this much more flash would buy is part of every choice."""
+Types = Mapping[str, TensorType]
+_TABLE_CORE = "cortex-m4"  # cores with the same instructions choose by its cycles
+
+
+@record
+class Limits:
+    """What a device has.
+
+    Attributes:
+        wait_states: of its flash, at its clock.
+        flash_bytes: for constants and code; None: as much as it takes.
+        ram_bytes: for the arena; None: as much as it takes.
+    """
+
+    wait_states: int = 0
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+@record
+class Knowledge:
+    """What is chosen from.
+
+    Attributes:
+        table: of cycles and code; None: the one that ships.
+        alternatives: the implementations of a node.
+    """
+
+    table: Mapping[str, Any] | None = None
+    alternatives: Callable[[Node, Graph, Types, str], Sequence[Variant]] = alternatives
+
+
+SHIPPED = Knowledge()
+
+
+@record
+class _Layer:
+    """A node's implementations with what each takes."""
+
+    index: int
+    node: Node
+    variants: tuple[Variant, ...]
+    options: tuple[Option, ...]
+
+
+def choose_variants(
+    graph: Graph,
+    types: Types,
+    target: str,
+    optimise: str,
+    limits: Limits = NO_LIMITS,
+    room_bytes: Mapping[str, int] | None = None,
+    forced: Mapping[str, Variant] | None = None,
+    knowledge: Knowledge = SHIPPED,
+) -> tuple[list[Variant], Choice | None]:
+    """The implementation of every node, and what was weighed; None where there was no choice.
+
+    Args:
+        graph: canonical.
+        types: deployed types.
+        target: core.
+        optimise: ``time``, ``balanced`` or ``size``.
+        limits: of the device; where nothing fits, the smallest kernels are taken.
+        room_bytes: by node, RAM left for scratch where it is limited.
+        forced: by node, implementations that are given.
+        knowledge: what is chosen from.
+    """
+    usual = [usual_variant(node, graph, types, target, optimise) for node in graph.nodes]
+    if forced:
+        return [forced.get(node.name, v) for node, v in zip(graph.nodes, usual)], None
+    if target not in DSP_CORES or optimise == "size":
+        return usual, None
+    setting = _Setting(graph, types, target, optimise, limits, room_bytes or {}, knowledge)
+    layers = [_layer(index, node, setting) for index, node in enumerate(graph.nodes)]
+    known = [layer is not None and len(layer.options) > 1 for layer in layers]
+    open_layers = [layer for layer, is_known in zip(layers, known) if layer and is_known]
+    if not open_layers:
+        return usual, None
+    options = [layer.options for layer in open_layers]
+    shared = {
+        name: shared_code(name, optimise, knowledge.table)
+        for o in options
+        for option in o
+        for name in option.shared
+    }
+    shared |= {n: size for layer in open_layers for n, size in _function_sizes(layer).items()}
+    price = _price(open_layers, options, shared, usual, graph) if optimise == "balanced" else 0.0
+    found = choose(options, shared, limits.flash_bytes, price)
+    if found is None:
+        found = choose(options, shared, None, 1e9)
+        assert found is not None  # without a limit something always fits
+    more = choose(options, shared, found.flash_bytes + MORE_BYTES)
+    picked = iter(zip(open_layers, found.picks))
+    variants = []
+    for is_known, variant in zip(known, usual):
+        if is_known:
+            layer, pick = next(picked)
+            variant = layer.variants[pick]
+        variants.append(variant)
+    return variants, _choice(found, more, open_layers, limits)
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What is the same for all layers; see `choose_variants`."""
+
+    graph: Graph
+    types: Types
+    target: str
+    optimise: str
+    limits: Limits
+    room_bytes: Mapping[str, int]
+    knowledge: Knowledge
+
+    @cached_property
+    def repeated(self) -> Counter[str]:
+        """How many nodes have the same shapes."""
+        return Counter(signature(self.shape(node)) for node in self.graph.nodes)
+
+    def shape(self, node: Node) -> Shape:
+        """Of a node."""
+        return Shape(node, self.types, node_cost(node, self.types))
+
+
+def _layer(index: int, node: Node, setting: _Setting) -> _Layer | None:
+    """None where there is no choice."""
+    graph, optimise, table = setting.graph, setting.optimise, setting.knowledge.table
+    variants = setting.knowledge.alternatives(node, graph, setting.types, setting.target)
+    if len(variants) == 1:
+        return None
+    room = setting.room_bytes.get(node.name)
+    if room is not None:
+        variants = [v for v in variants if v.scratch_bytes <= room] or [PORTABLE]
+    shape = setting.shape(node)
+    own = signature(shape)
+    plain = multiplier_bytes(node, graph, setting.types) + sum(
+        setting.types[name].size_bytes
+        for name in node.present_inputs
+        if graph.tensors[name].is_constant
+    )
+    options, kept = [], []
+    for variant in variants:
+        cycles = cycles_of(shape, variant.name, _TABLE_CORE, optimise, table)
+        if cycles is None:
+            continue
+        size = plain if variant.table_bytes is None else variant.table_bytes
+        code = code_of(shape, variant.name, optimise, table)
+        names = [f"{node.op} {kind_of(variant.name)}".strip()]
+        if setting.repeated[own] > 1:
+            names.append(f"={code} {variant.name} {own}")
+        else:
+            size += code
+        waited = setting.limits.wait_states * cycles.wait_cycles
+        options.append(Option(cycles.cycles + waited, size, tuple(names)))
+        kept.append(variant)
+    return _Layer(index, node, tuple(kept), tuple(options)) if options else None
+
+
+def _function_sizes(layer: _Layer) -> dict[str, int]:
+    """Of functions that layers of the same shape share: their names begin with their sizes."""
+    return {
+        name: int(name[1:].partition(" ")[0])
+        for option in layer.options
+        for name in option.shared
+        if name.startswith("=")
+    }
+
+
+def _price(
+    layers: Sequence[_Layer],
+    options: Sequence[Sequence[Option]],
+    shared: Mapping[str, int],
+    usual: Sequence[Variant],
+    graph: Graph,
+) -> float:
+    """Cycles that a byte must save: a percent of the usual ones for a percent of the flash."""
+    wanted = {node.name: variant.name for node, variant in zip(graph.nodes, usual)}
+    picks = [
+        next((i for i, v in enumerate(layer.variants) if v.name == wanted[layer.node.name]), 0)
+        for layer in layers
+    ]
+    cycles, flash = total_of(picks, options, shared)
+    return cycles / max(flash, 1)
+
+
+def _choice(
+    found: Selection, more: Selection | None, layers: Sequence[_Layer], limits: Limits
+) -> Choice:
+    changed: tuple[str, ...] = ()
+    saved = 0.0
+    if more is not None and more.cycles < found.cycles:
+        saved = found.cycles - more.cycles
+        changed = tuple(
+            f"{layer.index} {layer.node.op}: {layer.variants[new].name or 'portable'}"
+            for layer, old, new in zip(layers, found.picks, more.picks)
+            if old != new
+        )
+    return Choice(
+        len(layers),
+        found.cycles,
+        found.flash_bytes,
+        limits.wait_states,
+        limits.flash_bytes,
+        limits.ram_bytes,
+        MORE_BYTES,
+        saved,
+        changed,
+    )
