@@ -9,7 +9,7 @@ GRU or a simple recurrent layer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,14 @@ class Cell:
     Attributes:
         op: ``lstm``, ``gru`` or ``simple_rnn``.
         states: which of the step's states the operator's states are.
-        weights: input weights, recurrent weights, biases, as the operator takes them.
+        weights: input weights, recurrent weights, biases, as the operator takes them; None for a
+            bias that is nothing but zeros.
         attributes: of the operator, by name.
     """
 
     op: str
     states: tuple[int, ...]
-    weights: tuple[Array, ...]
+    weights: tuple[Array | None, ...]
     attributes: Mapping[str, Any]
 
 
@@ -74,9 +75,11 @@ def recognise(
     step = _Step(tensors, nodes, x, states, following)
     for find in (step.lstm, step.gru, step.simple):
         try:
-            return find()
+            cell = find()
         except _Different:
             continue
+        kept = tuple(data if data is not None and data.any() else None for data in cell.weights[2:])
+        return replace(cell, weights=(*cell.weights[:2], *kept))
     return None
 
 

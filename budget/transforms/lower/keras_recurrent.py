@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from budget.formats.keras_settings import Settings
-from budget.graph.types import Array, DType
+from budget.graph.types import DType
 from budget.transforms.lower.keras_context import Handler, Layer
 from budget.transforms.lower.recurrent import (
     BIAS_COUNTS,
@@ -47,10 +49,7 @@ def _one_way(
     x = layer.real()
     if settings.flag("go_backwards", False) if backwards is None else backwards:
         x = reverse(layer.c, layer.node, x, 1)
-    biases = [
-        layer.weight(first + 2, _bias_row(index), f"bias{index}")
-        for index in range(BIAS_COUNTS[op])
-    ]
+    biases = [_bias(layer, first + 2, index) for index in range(BIAS_COUNTS[op])]
     attributes: dict[str, Any] = {
         "function": _function(settings, "activation", "tanh"),
         "sequences": settings.flag("return_sequences", False),
@@ -67,16 +66,12 @@ def _one_way(
     return emit_recurrent(layer.c, layer.node, op, operands, attributes)
 
 
-def _bias_row(index: int) -> Any:
-    """The bias of the inputs, and with a second row that of the recurrent product, or none."""
-
-    def row(bias: Array) -> Array:
-        if bias.ndim == 2:
-            picked: Array = bias[index]
-            return picked
-        return bias if index == 0 else bias * 0
-
-    return row
+def _bias(layer: Layer, operand: int, index: int) -> Value | None:
+    """The bias of the inputs, or from a second row that of the recurrent product."""
+    data = layer.inputs[operand]
+    if isinstance(data, np.ndarray) and data.ndim == 2:
+        return layer.weight(operand, lambda bias: bias[index], f"row{index}")
+    return layer.weight(operand) if index == 0 else None
 
 
 def _function(settings: Settings, key: str, default: str) -> str:

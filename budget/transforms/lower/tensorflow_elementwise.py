@@ -31,6 +31,17 @@ _DIRECT = {
 }  # fmt: skip
 
 
+def product(c: Context, node: Node) -> Lowered:
+    """Mul; a factor of one, such as the slope that exporters give swish, is left out."""
+    a, b = c.inputs(node)
+    for value, factor in ((a, b), (b, a)):
+        is_one = isinstance(factor, np.ndarray) and factor.size == 1 and bool(factor == 1)
+        is_known = isinstance(value, str) and value in c.values
+        if is_one and is_known and np.ndim(factor) <= len(c.shape(value)):
+            return value
+    return c.emit(node, "mul", [a, b])
+
+
 def direct(op: str) -> Handler:
     """An operator with a canonical counterpart and no attributes of its own."""
     return lambda c, node: c.emit(node, op, c.inputs(node))
@@ -154,6 +165,7 @@ def cast(c: Context, node: Node) -> Lowered:
 
 HANDLERS: dict[str, Any] = {
     **{name: direct(op) for name, op in _DIRECT.items()},
+    "Mul": product,
     "AddN": add_n,
     "LeakyRelu": leaky_relu,
     "Gelu": gelu,

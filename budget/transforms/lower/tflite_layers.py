@@ -74,7 +74,7 @@ def _convolution(lowering: Lowering, node: Node) -> None:
     padding = _padding(node, x, (w[1], w[2]), stride, dilation)
     lowering.emit(
         node.op.removeprefix("tfl.").lower(),
-        _without_absent(inputs),
+        _with_bias(lowering, inputs),
         node.outputs,
         node,
         stride=stride,
@@ -86,6 +86,16 @@ def _convolution(lowering: Lowering, node: Node) -> None:
 
 def _without_absent(inputs: tuple[str, ...]) -> tuple[str, ...]:
     return inputs[:-1] if inputs[-1] == ABSENT else inputs
+
+
+def _with_bias(lowering: Lowering, inputs: tuple[str, ...]) -> tuple[str, ...]:
+    """Operands without a bias that is left out, or is the zeros that converters fill in."""
+    inputs = _without_absent(inputs)
+    if len(inputs) < 3:
+        return inputs
+    bias = lowering.tensors[inputs[2]]
+    is_zero = bias.data is not None and bias.type.dtype is DType.FLOAT32 and not bias.data.any()
+    return inputs[:2] if is_zero else inputs
 
 
 def _transpose_convolution(lowering: Lowering, node: Node) -> None:
@@ -103,7 +113,7 @@ def _transpose_convolution(lowering: Lowering, node: Node) -> None:
     padding = _padding(node, out, (w[1], w[2]), stride)
     lowering.emit(
         "transpose_conv_2d",
-        _without_absent(inputs),
+        _with_bias(lowering, inputs),
         node.outputs,
         node,
         output_size=(out[1], out[2]),
@@ -119,7 +129,7 @@ def _fully_connected(lowering: Lowering, node: Node) -> None:
         raise Refused("its weights are shuffled")
     if node.attributes.get("quant_spec"):
         raise Refused("its quantisation is described by a recipe of its own")
-    inputs = _without_absent(_real_weights(lowering, node, node.inputs))
+    inputs = _with_bias(lowering, _real_weights(lowering, node, node.inputs))
     keep = bool(node.attributes.get("keep_num_dims", False))
     lowering.emit(
         "fully_connected",

@@ -146,6 +146,9 @@ class _Loop:
         ((place, (_, is_sequence)),) = lists.items()
         operands = [source]
         for index, data in enumerate(cell.weights):
+            if data is None:
+                operands.append(ABSENT)
+                continue
             array = np.ascontiguousarray(data)
             type = _type_of(array)
             operands.append(
