@@ -3,8 +3,8 @@
     python tests/benchmarks/deploy_scale.py [NODES ...]
 
 The graph is a chain of blocks as frozen graphs have them: a convolution, a batch norm that is
-one operator or taken apart into arithmetic, an activation, an Identity. Prints a row for each
-size and the exponent b of time ~ nodes^b between the first and the last.
+one operator or taken apart into arithmetic, an activation, an Identity. Prints a row of
+processor time for each size and the exponent b of time ~ nodes^b between the first and the last.
 """
 
 from __future__ import annotations
@@ -69,15 +69,15 @@ def build(node_count: int) -> bytes:
 
 
 def time_deploy(data: bytes) -> tuple[float, int]:
-    """Seconds from file to file, and nodes of the result."""
+    """Processor seconds from file to file, and nodes of the result."""
     from budget.transforms.tool.nodes import NodeGraph
     from budget.transforms.tool.pipeline import plan_steps, run_nodes
 
-    start = time.perf_counter()
+    start = time.process_time()
     graph = NodeGraph.decode(data, "chain.pb", ["x"], ["y"])
     after = run_nodes(graph, plan_steps("deploy"))
     after.encode()
-    return time.perf_counter() - start, len(after.nodes)
+    return time.process_time() - start, len(after.nodes)
 
 
 def time_grappler(data: bytes) -> tuple[float, int] | None:
@@ -87,7 +87,7 @@ def time_grappler(data: bytes) -> tuple[float, int] | None:
         from tensorflow.python.grappler import tf_optimizer
     except ImportError:
         return None
-    start = time.perf_counter()
+    start = time.process_time()
     message = tf.compat.v1.GraphDef.FromString(data)
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(message, name="")
@@ -99,7 +99,7 @@ def time_grappler(data: bytes) -> tuple[float, int] | None:
     options.meta_optimizer_timeout_ms = -1
     after = tf_optimizer.OptimizeGraph(config, meta)
     after.SerializeToString()
-    return time.perf_counter() - start, len(after.node)
+    return time.process_time() - start, len(after.node)
 
 
 def main(sizes: tuple[int, ...]) -> None:

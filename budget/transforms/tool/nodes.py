@@ -200,6 +200,14 @@ class NodeGraph:
                 found.setdefault(name, {})[node.name] = None
         return MappingProxyType({name: tuple(items) for name, items in found.items()})
 
+    @cached_property
+    def by_op(self) -> Mapping[str, tuple[int, ...]]:
+        """Places in `execution_order` of the nodes of each operator."""
+        found: dict[str, list[int]] = {}
+        for index, name in enumerate(self.execution_order):
+            found.setdefault(self.nodes[name].op, []).append(index)
+        return MappingProxyType({op: tuple(places) for op, places in found.items()})
+
     def problems(self) -> list[str]:
         """What keeps it from being a graph: edges from nowhere, missing ends, cycles."""
         found = [

@@ -96,10 +96,8 @@ def find_matches(graph: NodeGraph, pattern: Pattern) -> tuple[list[Match], list[
     used: set[str] = set()
     matches: list[Match] = []
     refusals: list[Refusal] = []
-    for name in graph.execution_order:
+    for name in _heads(graph, pattern):
         node = graph.nodes[name]
-        if not pattern.accepts(node.op):
-            continue
         reasons: list[str] = []
         for state in _fit(graph, pattern, name, "", reasons):
             match = Match(node, state.nodes, state.tensors, state.matched)
@@ -117,6 +115,16 @@ def find_matches(graph: NodeGraph, pattern: Pattern) -> tuple[list[Match], list[
             if reasons:
                 refusals.append(Refusal(name, "; ".join(dict.fromkeys(reasons))))
     return matches, refusals
+
+
+def _heads(graph: NodeGraph, pattern: Pattern) -> Iterator[str]:
+    """Nodes at which a pattern may begin, in execution order."""
+    if pattern.op == "*":
+        yield from graph.execution_order
+        return
+    places = [place for op in pattern.op.split("|") for place in graph.by_op.get(op, ())]
+    for place in sorted(places):
+        yield graph.execution_order[place]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ TRANSFORMS: dict[str, str] = {
     "merge_duplicate_nodes": "merge_duplicate_nodes:MergeDuplicateNodes",
     "merge_reshapes": "merge_reshapes:MergeReshapes",
     "obfuscate_names": "obfuscate_names:ObfuscateNames",
+    "quantize_nodes": "quantize_nodes:QuantizeNodes",
     "quantize_weights": "quantize_weights:QuantizeWeights",
     "remove_attribute": "remove_attribute:RemoveAttribute",
     "remove_control_dependencies": "remove_control_dependencies:RemoveControlDependencies",
@@ -52,6 +53,7 @@ TRANSFORMS: dict[str, str] = {
     "round_weights": "round_weights:RoundWeights",
     "set_device": "set_device:SetDevice",
     "sort_by_execution_order": "sort_by_execution_order:SortByExecutionOrder",
+    "sparsify_gather": "sparsify_gather:SparsifyGather",
     "split_padding": "padding:SplitPadding",
     "split_separable": "split_separable:SplitSeparable",
     "strip_unused_nodes": "strip_unused_nodes:StripUnusedNodes",
@@ -72,8 +74,11 @@ PRESETS: dict[str, str] = {
     "merge_reshapes merge_duplicate_nodes sort_by_execution_order",
     "missing-kernels": f"strip_unused_nodes {_FOLD}",
     "file-size": f"strip_unused_nodes {_FOLD} round_weights(num_steps=256)",
+    "eight-bit": "add_default_attributes strip_unused_nodes "
+    "remove_nodes(op=Identity, op=CheckNumerics) "
+    f"{_FOLD} quantize_weights quantize_nodes strip_unused_nodes sort_by_execution_order",
 }
-"""The documented recipes by name; ``deploy`` also merges duplicates and sorts."""
+"""The documented recipes by name; ``deploy`` does the best of them, and more, in order."""
 
 
 def names() -> list[str]:

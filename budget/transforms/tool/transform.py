@@ -92,7 +92,7 @@ def _value(transform: str, key: str, kind: str, texts: Sequence[str]) -> Any:
     if kind == "str":
         return text
     try:
-        return _CONVERTERS[kind](text)
+        return _CONVERTERS[kind.removesuffix(" | None")](text)
     except (ValueError, KeyError):
         raise UsageError(
             f"{text!r} is not a value for the parameter {key!r} of {transform} ({kind})",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tool_graphs as graphs
-from tensorflow_models import tensorflow
+from tensorflow_models import quietly, tensorflow
 
 from budget.errors import UsageError
 from budget.transforms.tool.nodes import NodeGraph
@@ -414,6 +414,99 @@ def test_tensor_arrays_are_older() -> None:
     assert graphs.apply(after, "backport_tensor_array_v3").encode() == after.encode()
     known = {"TensorArrayV2", "TensorArrayWriteV2", "TensorArrayReadV2"}
     assert known <= {node.op for node in graphs.parse(after.encode()).node}
+
+
+EIGHT_BITS: dict[str, tuple[Make, float]] = {
+    "Conv2D": (lambda tf, x: conv(tf, x), 0.02),
+    "Conv2D, two": (lambda tf, x: tf.nn.relu(conv(tf, tf.nn.relu(conv(tf, x)))), 0.03),
+    "MatMul": (lambda tf, x: tf.matmul(tf.reshape(x, (12, 36)), draw(36, 5)), 0.02),
+    "Mul": (lambda tf, x: x * draw(3), 0.02),
+    "Add": (lambda tf, x: tf.raw_ops.AddV2(x=x, y=draw(3)), 0.02),
+    "BiasAdd": (lambda tf, x: tf.nn.bias_add(x, draw(3)), 0.02),
+    "MaxPool": (lambda tf, x: tf.nn.max_pool2d(x, 2, 2, "SAME"), 0.01),
+    "AvgPool": (lambda tf, x: tf.nn.avg_pool2d(x, 2, 2, "VALID"), 0.02),
+    "Concat": (lambda tf, x: tensorflow().raw_ops.Concat(concat_dim=3, values=[x, x]), 0.01),
+    "Relu6": (lambda tf, x: tf.nn.relu6(x), 0.01),
+    "ResizeBilinear": (lambda tf, x: tf.image.resize_bilinear(x, (6, 24)), 0.01),
+}
+
+
+@pytest.mark.parametrize("case", EIGHT_BITS)
+@pytest.mark.parametrize("options", ["", "(fallback_min=-30, fallback_max=30)"])
+def test_operators_on_eight_bits(case: str, options: str) -> None:
+    """Each operator on eight bits is within a few steps of the float one, and there is no other."""
+    make, tolerance = EIGHT_BITS[case]
+    if options and "two" in case:
+        pytest.skip("what lies between the two is cut at the range as well")
+    graph = built(make)
+    after = graphs.apply(graph, f"quantize_nodes{options}")
+    found = graphs.ops(after)
+    assert f"Quantized{case.partition(',')[0]}" in found
+    assert not {"Conv2D", "MatMul", "Mul", "AddV2", "MaxPool", "Relu6"} & set(found)
+    if case == "Conv2D, two":  # eight bits flow from one operator to the next
+        assert found.count("Dequantize") == 1
+    (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
+    (new,) = graphs.execute(after.encode(), {"x": X}, ["y"])
+    size = 30 if options else np.max(np.abs(old))
+    if options:
+        old = np.clip(old, -30, 30)
+    assert np.max(np.abs(new - old)) <= 2 * tolerance * size
+    assert graphs.ops(graphs.apply(after, f"quantize_nodes{options}")) == found
+
+
+def test_trained_ranges_are_used() -> None:
+    """The range of a FakeQuant, moved up to its operator, is what eight bits are spread over."""
+
+    def make(tf: Any, x: Any) -> Any:
+        y = tf.reshape(conv(tf, x), (1, -1, 4))
+        return tf.quantization.fake_quant_with_min_max_vars(y, -8.0, 8.0)
+
+    graph = built(make)
+    after = graphs.apply(graph, "quantize_nodes")
+    assert "Requantize" in graphs.ops(after)
+    assert not {"RequantizationRange", "FakeQuantWithMinMaxVars"} & set(graphs.ops(after))
+    (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
+    (new,) = graphs.execute(after.encode(), {"x": X}, ["y"])
+    assert np.max(np.abs(new - old)) <= 0.04 * 8
+    with pytest.raises(UsageError, match="needs both"):
+        graphs.apply(graph, "quantize_nodes(input_min=1)")
+
+
+def test_sparse_columns_are_looked_up() -> None:
+    """A table of the rows that are not zero gives what the column gave."""
+    column = np.zeros((50, 1), np.float32)
+    column[[3, 7, 40], 0] = [1.5, -2, 1e-7]
+    rows = np.array([3, 4, 7, 40])
+    for kind in ("int32", "int64"):
+
+        def make(tf: Any, kind: str = kind) -> None:
+            x = tf.placeholder(kind, (4,), name="x")
+            weights = tf.identity(tf.constant(column))
+            axis = tf.constant(0)
+            found = tensorflow().raw_ops.GatherV2(params=weights, indices=x, axis=axis)
+            tf.identity(found, name="y")
+
+        graph = graphs.graph_of(graphs.build(make), ["x"], ["y"])
+        after = graphs.apply(graph, "sparsify_gather")
+        assert "GatherV2" not in graphs.ops(after)
+        held = next(node for name, node in after.nodes.items() if name.endswith("/keys"))
+        assert held.value is not None
+        assert held.value.array.tolist() == [3, 7]
+
+        def work(data: bytes = after.encode(), kind: str = kind) -> Any:
+            tf = tensorflow()
+            with tf.Graph().as_default() as whole:
+                tf.import_graph_def(graphs.parse(data), name="")
+                with tf.compat.v1.Session(graph=whole) as session:
+                    session.run(whole.get_operation_by_name("group_deps"))
+                    return session.run("y:0", {"x:0": rows.astype(kind)})
+
+        np.testing.assert_array_equal(quietly(work)[:, 0], [1.5, 0, -2, 0])
+        assert graphs.apply(after, "sparsify_gather").encode() == after.encode()
+    wide = graphs.graph_of(graphs.build(lambda tf: tf.identity(tf.gather(
+        tf.constant(draw(5, 2)), tf.placeholder(tf.int32, (2,), name="x")), name="y")),
+        ["x"], ["y"])  # fmt: skip
+    assert "not one column" in graphs.notes_of(wide, "sparsify_gather")[0]
 
 
 def requantized(tf: Any, x: Any) -> Any:
