@@ -20,7 +20,7 @@ from budget.transforms.patches import band_counts, compute_in_bands, find_region
 
 MACS_RATIO = 1.5
 """More arithmetic than this times what the whole layers need is not worth any memory."""
-WORTH_RATIO = 0.98
+WORTH_RATIO = 0.95
 """A plan in bands must need less than this much of the plan of whole layers."""
 SAME_RATIO = 1.05
 """Among plans within this ratio of the smallest, the one with the fewest MACs is taken."""
