@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import inputs_of, network
 
+from budget import zoo
 from budget.graph import DType, Graph, verify
 from budget.ops import Rounding, registry
 from budget.ops.interpreter import run
-from budget.plan.patching import plan_in_patches
+from budget.plan.patching import WORTH_RATIO, plan_in_patches
 from budget.plan.planner import plan
 from budget.readers import load
+from budget.shrinking.quantize import quantize_int8, random_samples
 from budget.transforms.lower import lower
 from budget.transforms.patches import band_counts, compute_in_bands, find_regions
 from budget.zoo import shipped_path
@@ -68,9 +70,10 @@ def test_few_bands_are_tried() -> None:
 
 
 def test_patches_make_a_residual_network_smaller() -> None:
-    graph = lower(load(str(shipped_path("tiny-ic"))))
+    real = zoo.load("resnet8")
+    graph = quantize_int8(real, random_samples(real, 1))
     whole, in_patches = plan(graph), plan_in_patches(graph)
-    assert in_patches.arena_bytes < whole.arena_bytes
+    assert in_patches.arena_bytes < WORTH_RATIO * whole.arena_bytes
     assert in_patches.cost.macs > whole.cost.macs
     (note,) = in_patches.notes
     assert f"{in_patches.arena_bytes:,} B instead of {whole.arena_bytes:,} B" in note
@@ -80,6 +83,11 @@ def test_patches_make_a_residual_network_smaller() -> None:
     expected, found = run(graph, inputs), run(in_patches.graph, inputs)
     for name in graph.outputs:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_little_is_not_worth_a_step_for_every_band() -> None:
+    program = plan_in_patches(lower(load(str(shipped_path("tiny-ic")))))
+    assert program.notes == ()
 
 
 def test_a_network_of_flat_layers_stays_whole() -> None:
