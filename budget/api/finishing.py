@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from budget.api.check import Check
+from budget.api.measurement import Measurement
 from budget.api.workbench import Workbench, excess_of
 from budget.graph import Graph
 from budget.records import record
@@ -64,7 +65,8 @@ class Finished:
         built: before training.
         in_float: after training.
         graph: at its precision, as it is written.
-        check: the verdict by estimated cycles.
+        check: the verdict, by measured cycles where there are any.
+        measurement: of the emitted code on the virtual core; None where it was not possible.
         accuracy: on the choosing examples, in the device's arithmetic.
         lines: step by step, the original first.
     """
@@ -76,6 +78,7 @@ class Finished:
     check: Check
     accuracy: float
     lines: tuple[Line, ...]
+    measurement: Measurement | None = None
 
     @property
     def excess(self) -> float:
@@ -131,8 +134,13 @@ def finish(bench: Workbench, ways: Sequence[str], *, tolerance: float, say: Say)
         lines.append(_line("quantisation-aware", note, bench.judge(aware, precision), better))
         if better >= accuracy:
             trained, graph, accuracy = again, aware, better
-    check = bench.judge(graph, precision)
-    return Finished(tuple(ways), built, trained, graph, check, accuracy, tuple(lines))
+    measurement = bench.measure(graph)
+    if measurement is None:
+        check = bench.judge(graph, precision)
+    else:
+        check = bench.judge_measured(graph, measurement)
+        say(f"measured: {int(measurement.cycles.value):,} cycles, {check.verdict.value}")
+    return Finished(tuple(ways), built, trained, graph, check, accuracy, tuple(lines), measurement)
 
 
 def _against(bench: Workbench) -> str:

@@ -96,7 +96,7 @@ def first_candidates(bench: Workbench, choices: Sequence[Knob], say: Say) -> lis
     def excess(keep: float) -> float:
         quick = f"prune:keep={keep:.3f},score=norm,compensate=no"
         built = bench.build([quick, *plain])
-        return excess_of(bench.judge_built(built, plain))
+        return bench.measured_ratio * excess_of(bench.judge_built(built, plain))
 
     try:
         low, high = 0.05, 1.0

@@ -7,21 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from budget.api.check import Check, estimate, judge_estimate
 from budget.api.emit import Emission, emit
 from budget.api.finishing import Finished, finish
 from budget.api.measure import measure
-from budget.api.measurement import Measurement
-from budget.api.models import Model, prepare
 from budget.api.propose import explore
 from budget.api.question import require, scenario_of
 from budget.api.shrinkage import HeldOut, Shrinkage
-from budget.api.workbench import RUNTIME, Task, Workbench, workbench
+from budget.api.workbench import Task, Workbench, workbench
 from budget.codegen.options import TARGETS
-from budget.core.timing import CORES
-from budget.errors import MissingToolError, UsageError
-from budget.graph import Graph
-from budget.hardware.figure import exact
+from budget.errors import UsageError
 from budget.scenario.schema import Scenario
 from budget.shrinking.atomic import write_atomically
 from budget.shrinking.data import Source
@@ -128,7 +122,7 @@ def shrink(
         emission=None,
         measurement=None,
         warnings=(*bench.sets.warnings,),
-        notes=(*bench.model.notes, *bench.sets.notes),
+        notes=(*bench.model.notes, *bench.sets.notes, *bench.notes),
     )
     if chosen is None:
         after = before
@@ -261,24 +255,18 @@ def _delivered(
     content = write_tflite(chosen.graph)
     write_atomically(target, lambda file: file.write(content))
     emission: Emission | None = None
-    measurement: Measurement | None = None
-    notes = list(result.notes)
-    core = bench.device.core
+    measurement = chosen.measurement
     if emit_to is not None:
-        wanted = core if core in TARGETS else "portable"
-        emission = emit(target, emit_to, target=wanted)
+        core = bench.device.core
+        emission = emit(target, emit_to, target=core if core in TARGETS else "portable")
         say(f"wrote {len(emission.files)} files into {emit_to}")
-    if core in CORES and bench.device.category == "mcu":
-        try:
-            program = target if emit_to is None else emit_to
-            measurement = measure(
-                program, device=bench.task.scenario.device, clock_hz=bench.question.clock_hz
-            )
-        except MissingToolError as error:
-            notes.append(f"not measured: {error.what}")
+        if measurement is not None:
+            # the very files, not others like them
+            device = bench.task.scenario.device
+            measurement = measure(emit_to, device=device, clock_hz=bench.question.clock_hz)
     after = chosen.check
-    if measurement is not None and bench.runtime == RUNTIME:
-        after = _judged_by_measurement(bench, chosen.graph, measurement)
+    if measurement is not None:
+        after = bench.judge_measured(chosen.graph, measurement)
     return replace(
         result,
         after=after,
@@ -286,25 +274,7 @@ def _delivered(
         output=target,
         emission=emission,
         measurement=measurement,
-        notes=tuple(notes),
     )
-
-
-def _judged_by_measurement(bench: Workbench, graph: Graph, measured: Measurement) -> Check:
-    """The verdict with the cycles, flash and RAM of the emitted code instead of estimated ones."""
-    prepared = prepare(graph)
-    model = Model(bench.model.raw, prepared.graph, prepared.precision, ())
-    estimated = estimate(model, bench.device, runtime=bench.runtime, question=bench.question)
-    assert measured.latency is not None and measured.energy is not None
-    inference = replace(
-        estimated.inference,
-        cycles=measured.cycles,
-        latency=measured.latency,
-        energy=measured.energy,
-        flash=exact(float(sum(measured.flash_bytes.values())), "bytes"),
-        ram=exact(float(measured.ram_bytes), "bytes"),
-    )
-    return judge_estimate(replace(estimated, inference=inference), bench.question)
 
 
 def _held_out(bench: Workbench, chosen: Finished) -> HeldOut:

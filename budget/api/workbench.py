@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
@@ -11,26 +12,30 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.api.check import Check, check_prepared
+from budget.api.check import Check, check_prepared, estimate, judge_estimate
+from budget.api.measure import measure
+from budget.api.measurement import Measurement
 from budget.api.models import Model, prepare
 from budget.api.question import Question, device_of, question_of
-from budget.errors import BudgetError, UsageError
+from budget.api.shrink_inputs import float_model, well_scaled
+from budget.core.timing import CORES
+from budget.errors import BudgetError, MissingToolError
 from budget.graph import Array, Graph, QuantParams
 from budget.hardware.device_profiles import Device
+from budget.hardware.figure import exact
 from budget.records import record
 from budget.scenario.schema import Scenario
 from budget.shrinking.atomic import write_atomically
 from budget.shrinking.augmentation import augmented, joined
 from budget.shrinking.candidates import Built, build, in_order
 from budget.shrinking.data import Source, load_sets
-from budget.shrinking.dequantize import dequantize
 from budget.shrinking.evaluation import answers, explained, integer_outputs, score
 from budget.shrinking.examples import Examples, Sets
 from budget.shrinking.quantize import quantize_int8
 from budget.shrinking.recovery import Epoch, Training, float_outputs, recover, taught_by
 from budget.shrinking.search import Outcome
 from budget.shrinking.way import Calibration
-from budget.verdict import Verdict
+from budget.writers.tflite import write_tflite
 
 RUNTIME = "budget-c"
 _CALIBRATION = 64
@@ -83,15 +88,16 @@ class Workbench:
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        self.model, self.stored = _float_model(task)
+        self.model, self.stored = float_model(task.model, task.inputs, task.outputs)
         self.original = self.model.graph
         self.device: Device = device_of(task.scenario.device)
         self.question: Question = question_of(task.scenario)
         self.runtime = task.scenario.runtime or RUNTIME
+        self.notes: tuple[str, ...] = ()
         source = task.source if task.source.stored or self.stored is None else replace_stored(
             task.source, self.stored
         )  # fmt: skip
-        self.sets: Sets = load_sets(source, self.original)
+        self.sets: Sets = well_scaled(load_sets(source, self.original), self.original, source)
 
     @cached_property
     def calibration(self) -> Calibration:
@@ -143,6 +149,58 @@ class Workbench:
         elif last:
             graph = last[-1].apply(graph, Calibration(sample)).graph
         return self.judge(graph, self.precision_of(ways))
+
+    def measure(self, graph: Graph) -> Measurement | None:
+        """One inference of the C that a quantised network becomes, on the virtual core.
+
+        None where the device has no core of ours, another runtime is asked for, or there is no
+        compiler; the reason is noted.
+        """
+        if (
+            self.runtime != RUNTIME
+            or self.device.category != "mcu"
+            or self.device.core not in CORES
+        ):
+            return None
+        with tempfile.TemporaryDirectory(prefix="budget-shrink-") as folder:
+            path = Path(folder) / "network.tflite"
+            write_tflite(graph, path)
+            try:
+                return measure(
+                    path, device=self.task.scenario.device, clock_hz=self.question.clock_hz
+                )
+            except MissingToolError as error:
+                self.notes = (*self.notes, f"nothing is measured: {error.what}")
+                return None
+
+    def judge_measured(self, graph: Graph, measured: Measurement) -> Check:
+        """The verdict with the emitted code's cycles, flash and RAM instead of estimated ones."""
+        prepared = prepare(graph)
+        model = Model(self.model.raw, prepared.graph, prepared.precision, ())
+        estimated = estimate(model, self.device, runtime=self.runtime, question=self.question)
+        inference = replace(
+            estimated.inference,
+            cycles=measured.cycles,
+            latency=measured.latency,
+            energy=measured.energy or estimated.inference.energy,
+            flash=exact(float(sum(measured.flash_bytes.values())), "bytes"),
+            ram=exact(float(measured.ram_bytes), "bytes"),
+        )
+        return judge_estimate(replace(estimated, inference=inference), self.question)
+
+    @cached_property
+    def measured_ratio(self) -> float:
+        """How much more of the budget the original takes when measured than when estimated.
+
+        At least 1; candidates are held to the budget with this much room, so that those that are
+        trained fit when they are measured as well.
+        """
+        graph = quantize_int8(self.original, self.calibration.samples[:1])
+        measured = self.measure(graph)
+        if measured is None:
+            return 1.0
+        estimated = excess_of(self.judge(graph, "int8"))
+        return max(1.0, excess_of(self.judge_measured(graph, measured)) / max(estimated, 1e-30))
 
     def precision_of(self, ways: Sequence[str]) -> str:
         """What the device runs behind the ways."""
@@ -209,7 +267,7 @@ class Workbench:
         except BudgetError as error:
             # a candidate that cannot be made must not end the search: the reason is filed
             return Outcome(tuple(ways), problem=str(error))
-        found = _outcome(ways, checked)
+        found = self.outcome(ways, checked)
         if found.excess > 1.0:
             return found
         how = replace_epochs(self.task.training, self.task.proxy_epochs)
@@ -219,7 +277,7 @@ class Workbench:
 
     def outcome(self, ways: Sequence[str], check: Check) -> Outcome:
         """A candidate's cost without its accuracy."""
-        return _outcome(ways, check)
+        return _outcome(ways, check, self.measured_ratio)
 
     def quantized(self, built: Built, graph: Graph, ways: Sequence[str]) -> tuple[Graph, str]:
         """A trained candidate at its precision, and what the way says of it."""
@@ -267,11 +325,9 @@ def excess_of(check: Check) -> float:
     return max(ratios, default=0.0)
 
 
-def _outcome(ways: Sequence[str], check: Check) -> Outcome:
+def _outcome(ways: Sequence[str], check: Check, ratio: float) -> Outcome:
     inference = check.inference
-    excess = excess_of(check)
-    if check.verdict is Verdict.FITS:
-        excess = min(excess, 1.0)
+    excess = excess_of(check) * ratio
     return Outcome(
         tuple(ways),
         1.0,
@@ -283,41 +339,3 @@ def _outcome(ways: Sequence[str], check: Check) -> Outcome:
         int(check.program.cost.macs),
         check.verdict.value,
     )
-
-
-def _float_model(task: Task) -> tuple[Model, QuantParams | None]:
-    """The model in float, and how its own integers stand for reals if it came quantised.
-
-    A model of the zoo that ships in both forms is taken in float; one that comes in integers only
-    is the float network that these stand for.
-    """
-    stored = None
-    path: str | Path = task.model
-    if task.model.startswith("zoo:"):
-        from budget import zoo
-
-        shipped = zoo.shipped_path(task.model.removeprefix("zoo:"))
-        if shipped is not None:
-            graph = prepare(task.model).graph
-            stored = graph.type_of(graph.inputs[0]).quant
-            in_float = shipped.with_suffix(".keras")
-            path = in_float if in_float.is_file() else task.model
-    model = prepare(path, inputs=task.inputs, outputs=task.outputs)
-    if len(model.graph.outputs) != 1:
-        raise UsageError(
-            f"the model has {len(model.graph.outputs)} outputs; one can be kept while shrinking",
-            where=model.name,
-            hint="name it with --outputs",
-        )
-    if model.precision != "float32" and model.graph is not None:
-        quant = model.graph.type_of(model.graph.inputs[0]).quant
-        stored = quant if stored is None else stored
-    graph = dequantize(model.graph)
-    name = task.model if task.model.startswith("zoo:") else model.name
-    graph = graph.replace(source=replace(graph.source, name=name))
-    return Model(replace_source(model.raw, name), graph, "float32", model.notes), stored
-
-
-def replace_source(graph: Graph, name: str) -> Graph:
-    """The graph under another name."""
-    return graph.replace(source=replace(graph.source, name=name))

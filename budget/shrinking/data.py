@@ -79,7 +79,12 @@ def load_sets(source: Source, graph: Graph) -> Sets:
         notes = (*notes, f"{len(last)} of {len(examples)} examples are held out (seed "
                  f"{source.seed}): nothing is learned from or chosen by them")  # fmt: skip
     warnings = _warnings(graph, training, last, classes)
-    return Sets(training, choosing, last, classes, notes, warnings)
+    return Sets(training, choosing, last, classes, _are_pixels(source), notes, warnings)
+
+
+def _are_pixels(source: Source) -> bool:
+    """Whether the examples are images from files."""
+    return source.features is None and Path(source.data).expanduser().is_dir()
 
 
 def read_labels(path: str) -> tuple[str, ...]:

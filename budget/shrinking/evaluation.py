@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from budget.graph import Array, Graph
 from budget.ops.interpreter import run
 from budget.records import record
+from budget.shrinking.batching import with_batch
 from budget.shrinking.examples import Examples
 from budget.shrinking.stored import real_outputs, stored_inputs
 
+_BATCH = 50
 _Z = 1.959963984540054  # 97.5th percentile of the normal distribution
 
 
@@ -104,11 +106,20 @@ class Change:
 
 
 def integer_outputs(graph: Graph, examples: Examples) -> dict[str, Array]:
-    """A quantised graph's outputs as real numbers, example by example, bit-exact with the C."""
-    found: list[Mapping[str, Array]] = []
-    for sample in examples.samples():
-        found.append(real_outputs(graph, run(graph, stored_inputs(graph, sample))))
-    return {name: np.concatenate([_row(part[name]) for part in found]) for name in graph.outputs}
+    """A quantised graph's outputs as real numbers, bit-exact with the emitted C."""
+    parts: list[Mapping[str, Array]] = []
+    many = with_batch(graph, _BATCH)
+    whole = 0 if many is None else len(examples) // _BATCH * _BATCH
+    for begin in range(0, whole, _BATCH):
+        assert many is not None
+        chosen = examples.take(range(begin, begin + _BATCH))
+        values = {name: chosen.inputs[name].reshape(many.type_of(name).shape)
+                  for name in many.inputs}  # fmt: skip
+        parts.append(real_outputs(many, run(many, stored_inputs(many, values))))
+    for sample in examples.take(range(whole, len(examples))).samples():
+        found = real_outputs(graph, run(graph, stored_inputs(graph, sample)))
+        parts.append({name: _row(value) for name, value in found.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in graph.outputs}
 
 
 def _row(output: Array) -> Array:

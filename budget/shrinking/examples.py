@@ -93,6 +93,7 @@ class Sets:
         choosing: to compare candidates on.
         held_out: looked at once, for the accuracy that is reported.
         classes: their names, in the order of labels; empty where there are none.
+        are_pixels: inputs are images' pixels, whose scale is a matter of taste.
         notes: what was assumed.
         warnings: what speaks against trusting the result.
     """
@@ -101,6 +102,7 @@ class Sets:
     choosing: Examples
     held_out: Examples
     classes: tuple[str, ...] = ()
+    are_pixels: bool = False
     notes: tuple[str, ...] = field(default=())
     warnings: tuple[str, ...] = field(default=())
 

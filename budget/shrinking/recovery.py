@@ -38,12 +38,12 @@ class Training:
         seed: of the order of examples.
     """
 
-    epochs: int = 12
-    copies: int = 4
+    epochs: int = 14
+    copies: int = 6
     batch: int = 64
-    rate: float = 2e-3
-    temperature: float = 2.0
-    label_share: float = 0.3
+    rate: float = 3e-3
+    temperature: float = 3.0
+    label_share: float = 0.1
     seed: int = 0
 
 
@@ -172,7 +172,7 @@ def recover(
         if progress is not None:
             progress(number, how.epochs, loss)
 
-    start = None if checkpoint is None else _load_state(checkpoint, module, list(model.variables))
+    start = None if checkpoint is None else _load_state(checkpoint, module, model.values())
     lesson = module.Lesson(examples.batches(), examples.labels, taught)
     regime = module.Regime(
         how.epochs, how.batch, how.rate, how.temperature, how.label_share, how.seed
@@ -209,15 +209,16 @@ def _save_state(path: Path, state: Any) -> None:
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
-def _load_state(path: Path, module: Any, names: list[str]) -> Any:
+def _load_state(path: Path, module: Any, values: dict[str, Array]) -> Any:
     """What an interrupted training left; None where there is nothing that suits."""
     if not path.is_file():
         return None
     with np.load(path, allow_pickle=False) as file:
-        if len(file.files) != 1 + 3 * len(names):
+        shapes = [file[name].shape for name in file.files if name.startswith("value")]
+        if shapes != [value.shape for value in values.values()]:
             return None
 
         def part(kind: str) -> dict[str, Any]:
-            return {name: file[f"{kind}{i}"] for i, name in enumerate(names)}
+            return {name: file[f"{kind}{i}"] for i, name in enumerate(values)}
 
         return module.State(int(file["epoch"]), part("value"), part("mean"), part("square"))
