@@ -34,7 +34,8 @@ from budget.shrinking.linear import (
 from budget.shrinking.stored import real_values, stored_bias, stored_inputs
 from budget.transforms.cluster import Integers, code_book, nearest
 
-_DAMPING = 0.01
+_DAMPING = 0.1
+_PASSES = 6
 _MOST_INPUTS = 2048
 
 
@@ -165,4 +166,20 @@ def _rounded(w: Floats, x: Floats, scale: Floats, book: Integers) -> Floats:
         steps[:, k] = nearest(rest[:, k] / scale[:, 0], book)
         error = (rest[:, k] - steps[:, k] * scale[:, 0]) / upper[k, k]
         rest[:, k + 1 :] -= error[:, None] * upper[k, k + 1 :]
+    for _ in range(_PASSES):
+        if not _improved(steps, w, gram, scale, book):
+            break
     return steps
+
+
+def _improved(steps: Floats, w: Floats, gram: Floats, scale: Floats, book: Integers) -> bool:
+    """Sets each column to the best it can be beside the others, in place; whether any changed."""
+    error, changed = w - steps * scale, False
+    for k in range(w.shape[1]):
+        wanted = steps[:, k] + error @ gram[:, k] / (gram[k, k] * scale[:, 0])
+        new = nearest(wanted, book)
+        moved = new != steps[:, k]
+        if moved.any():
+            error[:, k] += (steps[:, k] - new) * scale[:, 0]
+            steps[:, k], changed = new, True
+    return changed

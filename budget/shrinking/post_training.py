@@ -183,7 +183,7 @@ def best(graph: Graph, calibration: Calibration, recipe: Recipe) -> tuple[Graph,
 
 def _steps() -> Iterator[tuple[dict[str, object], ...]]:
     yield ({"correction": "bias"}, {"correction": "round"})
-    yield ({"ranges": "mse"}, {"ranges": "percentile"})
+    yield ({"ranges": "headroom"}, {"ranges": "mse"}, {"ranges": "percentile"})
     yield ({"equalised": 1.5}, {"equalised": 8.0})
     yield ({"dense_per_channel": True},)
     yield ({"weight_ranges": "mse"},)

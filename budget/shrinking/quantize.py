@@ -59,7 +59,8 @@ class Recipe:
     Attributes:
         width: of activations, where `kept` says nothing else.
         kept: width of some nodes by name; `DType.FLOAT32` leaves them as they are.
-        ranges: of activations: ``min-max``, ``percentile`` or ``mse``.
+        ranges: of activations, of `budget.shrinking.ranges.METHODS`; at 16 bits they are twice what
+            was seen.
         weight_ranges: ``min-max`` or ``mse``.
         dense_per_channel: fully connected layers have a scale for each output as well.
         fallback: nodes without arithmetic of their width get a wider one instead of an error.
@@ -100,11 +101,7 @@ def quantize(graph: Graph, observed: Mapping[str, Observed], recipe: Recipe) -> 
         UnsupportedModelError: operators without arithmetic of their width; all are listed.
     """
     widths = _settled_widths(graph, recipe)
-    ranges = {
-        # 16 bits have steps enough for the extremes
-        name: seen.chosen("min-max" if recipe.width is DType.INT16 else recipe.ranges)
-        for name, seen in observed.items()
-    }
+    ranges = {name: seen.chosen(recipe.ranges) for name, seen in observed.items()}
     return _quantized(graph, ranges, recipe, widths)
 
 
@@ -277,7 +274,9 @@ class _Quantizer:
             width = self.homes.get(name, DType.FLOAT32)
             if width is not DType.FLOAT32:
                 root = self._find(name)
-                self.quants[name] = self.fixed.get(root) or groups[root].quant(width)
+                # 16 bits have steps enough for twice of what was seen
+                span = groups[root].scaled(2.0) if width is DType.INT16 else groups[root]
+                self.quants[name] = self.fixed.get(root) or span.quant(width)
 
     def _rewrite(self, node: Node, rescaled: Mapping[tuple[str, int], str]) -> None:
         inputs = list(node.inputs)

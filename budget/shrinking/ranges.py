@@ -1,6 +1,7 @@
 """What values each tensor takes on representative data, and which part of them a scale covers.
 
 min-max      everything that was seen
+headroom     and an eighth more, for what was not
 percentile   all but the outermost values of each side
 mse          the part that makes the mean squared error of rounding and clipping least
 """
@@ -19,7 +20,7 @@ from budget.graph import Array, DType, Graph, QuantParams
 from budget.ops.interpreter import run
 
 Sample = Mapping[str, Array]
-METHODS = ("min-max", "percentile", "mse")
+METHODS = ("min-max", "headroom", "percentile", "mse")
 
 _KEPT_VALUES = 1 << 15
 _TAIL = 1e-5
@@ -58,6 +59,10 @@ class Range:
     def join(self, other: Range) -> Range:
         """The smallest range that holds both."""
         return Range(min(self.low, other.low), max(self.high, other.high))
+
+    def scaled(self, factor: float) -> Range:
+        """Both ends times a factor."""
+        return Range(self.low * factor, self.high * factor)
 
     def fits(self, quant: QuantParams, dtype: DType = DType.INT8) -> bool:
         """Whether a scale covers the range, but for one step at its ends."""
@@ -105,6 +110,8 @@ class Observed:
         """The part of the values that a scale shall cover."""
         if method == "min-max" or not self._count:
             return self.range
+        if method == "headroom":
+            return self.range.scaled(1.125)
         values = np.concatenate(self._parts)
         if method == "percentile":
             low, high = np.quantile(values, [_TAIL, 1 - _TAIL])

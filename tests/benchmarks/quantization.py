@@ -111,7 +111,7 @@ def tensorflow_int8(task: Task, calibration: np.ndarray) -> bytes:
     import tensorflow as tf
 
     if task.path.is_dir():
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(task.path))
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(task.path)])
     else:
         import keras
 
@@ -131,6 +131,23 @@ def tensorflow_int8(task: Task, calibration: np.ndarray) -> bytes:
     converter.inference_input_type = converter.inference_output_type = tf.int8
     with redirect_stdout(StringIO()):  # it lists the variables
         return bytes(converter.convert())
+
+
+def _frozen(path: Path) -> Any:
+    """A SavedModel that TensorFlow 2 does not load, through a session of TensorFlow 1."""
+    import tensorflow as tf
+
+    old = tf.compat.v1
+    with old.Session(graph=tf.Graph()) as session:
+        signature = old.saved_model.load(session, ["serve"], str(path)).signature_def
+        (into,) = signature["serving_default"].inputs.values()
+        (out,) = signature["serving_default"].outputs.values()
+        name = out.name.partition(":")[0]
+        definition = old.graph_util.convert_variables_to_constants(
+            session, session.graph.as_graph_def(), [name]
+        )
+    whole = old.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+    return whole.prune(into.name, out.name)
 
 
 def answers(content: bytes, inputs: np.ndarray) -> np.ndarray:
