@@ -12,10 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from budget.errors import UnsupportedModelError
 from budget.readers.graphdef import node_of
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, free_name, with_value
+
+if TYPE_CHECKING:
+    from budget.transforms.tool.transform import Context
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +266,38 @@ class Rewriting:
         return self.graph.with_nodes(
             node for node in nodes if node.name in read or node.name not in self._operands
         )
+
+
+def rewrite(
+    graph: NodeGraph,
+    pattern: Pattern,
+    replacement: Callable[[Match], NodeDef | list[NodeDef]],
+    context: Context | None = None,
+) -> NodeGraph:
+    """The graph with every match of a pattern replaced, until none is left.
+
+    Args:
+        graph: to be rewritten.
+        pattern: what to look for; what it refuses is noted with the reason.
+        replacement: the nodes that take a match's place; the last has to carry the root's name.
+        context: where notes go.
+
+    Raises:
+        UnsupportedModelError: every replacement matches again, without end.
+    """
+    for _ in range(len(graph.nodes) + 1):
+        matches, refusals = find_matches(graph, pattern)
+        if not matches:
+            break
+        rewriting = Rewriting(graph)
+        for match in matches:
+            new = replacement(match)
+            rewriting.replace(match, new if isinstance(new, list) else [new])
+        graph = rewriting.finish()
+    else:
+        raise UnsupportedModelError(
+            f"what replaces {pattern.op} matches again, without end", where=graph.envelope.name
+        )
+    if context is not None:
+        context.notes += [f"{item.node} stays: {item.reason}" for item in refusals]
+    return graph

@@ -10,7 +10,7 @@ import tool_graphs as graphs
 
 from budget.errors import CorruptModelError, UnsupportedModelError, UsageError
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, find_matches
+from budget.transforms.tool.patterns import ANY, Match, Pattern, find_matches, rewrite
 from budget.transforms.tool.pipeline import Step, plan_steps, run
 from budget.transforms.tool.transform import Context, Transform
 
@@ -191,3 +191,24 @@ def test_stripping_needs_outputs_and_makes_placeholders() -> None:
     assert [after.nodes[n].attributes["shape"].dims for n in "ab"] == [(1, 2), (3,)]
     assert [after.nodes[n].attributes["dtype"].name for n in "ab"] == ["INT32", "FLOAT"]
     assert graphs.apply(after, "strip_unused_nodes").nodes == after.nodes
+
+
+def test_rewriting_ends() -> None:
+    """Matches are replaced until none is left; a replacement that always matches is found out."""
+    graph = graph_of("x = Placeholder", "a = Relu x", "b = Relu a", "c = Relu b", outputs="c")
+    pattern = Pattern("Relu", (Pattern("Relu", (Pattern(capture="x"),), single=True),))
+    after = rewrite(graph, pattern, lambda m: m.root.changed(inputs=(m.tensors["x"],)))
+    assert list(after.nodes) == ["x", "c"]
+    with pytest.raises(UnsupportedModelError, match="without end"):
+        rewrite(graph, Pattern("Relu", (ANY,)), lambda m: m.root)
+
+
+def test_repeated_inputs() -> None:
+    """One pattern for any number of inputs, captured with their number."""
+    graph = graph_of("x = Placeholder", "a = Relu x", "b = Neg x", "k = Const",
+                     "c = ConcatV2 a b a k", "d = ConcatV2 k")  # fmt: skip
+    part = Pattern("Relu|Neg", (ANY,), repeat=True, capture="part")
+    matches, _ = find_matches(graph, Pattern("ConcatV2", (part, Pattern("Const"))))
+    assert [{k: v.name for k, v in m.nodes.items()} for m in matches] == [
+        {"part0": "a", "part1": "b", "part2": "a"}
+    ]
