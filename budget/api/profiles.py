@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
+from budget.errors import UsageError
 from budget.hardware import library
+from budget.hardware.figure import Figure, Kind
 from budget.hardware.profiles import Profile
+from budget.records import record
 
 _LOADERS: Mapping[str, tuple[Callable[[], list[str]], Callable[[str], Profile]]] = {
     "device": (library.devices, library.device),
@@ -32,3 +35,51 @@ def show_profile(kind: str, id: str) -> Profile:
         ProfileError: there is none of that id.
     """
     return _LOADERS[kind][1](id)
+
+
+KINDS = tuple(_LOADERS)
+
+
+@record
+class Provenance:
+    """Where the figures of one profile are from.
+
+    Attributes:
+        kind: of profile: ``device``, ``harvester`` and so on.
+        profile: the profile.
+        counts: figures by how they came to be.
+        weak: those that are recalled or assumed, with their place in the file.
+    """
+
+    kind: str
+    profile: Profile
+    counts: Mapping[Kind, int]
+    weak: tuple[tuple[str, Figure], ...]
+
+
+def provenance(kinds: Sequence[str] = ()) -> list[Provenance]:
+    """Counts of every profile, and what in it is recalled or assumed.
+
+    Args:
+        kinds: of profiles; all if empty.
+
+    Raises:
+        UsageError: there is no such kind.
+    """
+    for kind in kinds:
+        if kind not in _LOADERS:
+            raise UsageError(
+                f"there is no kind of profile '{kind}'", hint=f"one of {', '.join(_LOADERS)}"
+            )
+    found = []
+    for kind in kinds or KINDS:
+        for profile in list_profiles(kind):
+            figures = profile.figures()
+            counts = {
+                how: count
+                for how in Kind
+                if (count := sum(figure.kind is how for _, figure in figures))
+            }
+            weak = tuple((label, f) for label, f in figures if f.kind >= Kind.RECALLED)
+            found.append(Provenance(kind, profile, counts, weak))
+    return found

@@ -31,6 +31,7 @@ _MODULES: dict[str, tuple[str, ...]] = {
         *("devices", "sources", "converters", "storage", "radios", "sensors"),
         *("checkpoints", "runtimes"),
     ),
+    "provenance": ("provenance",),
     "scenarios": ("scenarios",),
     "operators": ("ops",),
     "calibrate": ("calibrate",),

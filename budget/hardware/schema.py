@@ -276,11 +276,13 @@ class Profile:
         id: how the command line and other profiles call it.
         name: maker and part, for people.
         note: what one should know before trusting it.
+        disagreements: what sources say of it that does not agree, one sentence each.
     """
 
     id: str
     name: str
     note: str = ""
+    disagreements: tuple[str, ...] = ()
 
     def figures(self) -> list[tuple[str, Figure]]:
         """All figures, each with its path in the file, such as ``power.run_a_per_hz``."""

@@ -79,10 +79,18 @@ def render_page(profile: Profile) -> Group:
     parts: list[Any] = [Text.assemble((profile.name, "bold"), f"  ({profile.id})")]
     if profile.note:
         parts.append(Text(profile.note))
-    weak = sum(figure.kind >= Kind.RECALLED for _, figure in profile.figures())
     parts += [table, sources]
-    if weak:
-        parts.append(Text(f"{weak} figures are recalled or assumed: check them first", "yellow"))
+    if profile.disagreements:
+        parts.append(Text("what disagrees", "bold"))
+        parts += [Text(f"• {sentence}") for sentence in profile.disagreements]
+    for kind, meaning in (
+        (Kind.RECALLED, "recalled: from memory of the source named, check them there first"),
+        (Kind.ASSUMED, "assumed: nobody's figure, give your own where you can"),
+    ):
+        labels = [label for label, figure in profile.figures() if figure.kind is kind]
+        if labels:
+            parts.append(Text(f"{len(labels)} figures are {meaning}", "yellow"))
+            parts.append(Text(", ".join(labels), "dim"))
     return Group(*parts)
 
 
@@ -150,5 +158,6 @@ def _document(profile: Profile) -> dict[str, Any]:
         "id": profile.id,
         "name": profile.name,
         "note": profile.note,
+        "disagreements": list(profile.disagreements),
         "figures": [{"label": label, **figure_document(f)} for label, f in profile.figures()],
     }

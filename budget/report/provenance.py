@@ -1,0 +1,85 @@
+"""How the provenance of all profiles looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from budget.api.profiles import Provenance
+from budget.hardware.figure import Kind
+from budget.report import text
+from budget.report.console import out_console, print_json
+
+
+def report_provenance(
+    parts: Sequence[Provenance], *, each: bool = False, json: bool = False
+) -> None:
+    """Prints counts by part; with `each`, every figure that is recalled or assumed."""
+    if json:
+        print_json(
+            {
+                "schema": 1,
+                "command": "provenance",
+                "totals": {str(kind): _total(parts, kind) for kind in Kind},
+                "profiles": [_document(part) for part in parts],
+            }
+        )
+        return
+    out_console().print(_figures(parts) if each else _counts(parts))
+    weak = sum(len(part.weak) for part in parts)
+    whole = sum(sum(part.counts.values()) for part in parts)
+    out_console().print(
+        Text(f"{weak:,} of {whole:,} figures are recalled or assumed", style="yellow")
+    )
+
+
+def _total(parts: Sequence[Provenance], kind: Kind) -> int:
+    return sum(part.counts.get(kind, 0) for part in parts)
+
+
+def _counts(parts: Sequence[Provenance]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("profile")
+    table.add_column("part", no_wrap=True)
+    for kind in Kind:
+        table.add_column(str(kind), justify="right")
+    for part in parts:
+        cells = [str(part.counts.get(kind, "")) for kind in Kind]
+        table.add_row(part.kind, part.profile.id, *cells)
+    table.add_section()
+    table.add_row("all", "", *(f"{_total(parts, kind):,}" for kind in Kind))
+    return table
+
+
+def _figures(parts: Sequence[Provenance]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("part", no_wrap=True)
+    table.add_column("figure", overflow="fold")
+    table.add_column("value", no_wrap=True)
+    table.add_column("kind")
+    table.add_column("to be checked in", overflow="fold")
+    for part in parts:
+        for label, figure in part.weak:
+            reference = figure.reference
+            table.add_row(
+                part.profile.id,
+                escape(label),
+                text.middle(figure.quantity.as_unit(figure.unit)),
+                str(figure.kind),
+                escape(reference.url or reference.title) if reference is not None else "",
+            )
+    return table
+
+
+def _document(part: Provenance) -> dict[str, object]:
+    from budget.api.documents import figure_document
+
+    return {
+        "kind": part.kind,
+        "id": part.profile.id,
+        "counts": {str(kind): count for kind, count in part.counts.items()},
+        "weak": [{"label": label, **figure_document(figure)} for label, figure in part.weak],
+    }
