@@ -58,6 +58,8 @@ class LayerEntry:
         calls: where it is used; empty in a Sequential.
         model: the layers inside, if it is a model itself.
         build_shape: input shape recorded when it was built, if any.
+        wrapper: class of a wrapper that trained the layer with simulated quantisation and is left
+            out here; what it stored lies beside the layer's weights.
     """
 
     class_name: str
@@ -66,6 +68,7 @@ class LayerEntry:
     calls: tuple[Call, ...] = ()
     model: ModelEntry | None = None
     build_shape: Any = None
+    wrapper: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,6 +174,8 @@ def _layer(config: Any, where: str, depth: int) -> LayerEntry:
         model = _model(entry, where, depth + 1)
         name = str(entry.get("name") or model.name)
         return LayerEntry(class_name, name, settings, _calls(entry, where), model)
+    if class_name.rpartition(">")[2] in _QUANTIZERS:
+        return _unwrapped(entry, class_name.rpartition(">")[2], settings, where, depth)
     module = str(entry.get("module") or "")
     registered = entry.get("registered_name")
     is_operation = module.startswith(_OPERATION_MODULES) or (
@@ -194,6 +199,36 @@ def _layer(config: Any, where: str, depth: int) -> LayerEntry:
         None,
         build.get("input_shape") if isinstance(build, dict) else None,
     )
+
+
+# of tensorflow_model_optimization: layers that train as if their neighbours were quantised
+_QUANTIZERS = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeLayer")
+_SIMULATED = {"QuantizeAwareActivation": None, "NoOpActivation": "linear"}
+
+
+def _unwrapped(
+    entry: Mapping[str, Any], wrapper: str, settings: Mapping[str, Any], where: str, depth: int
+) -> LayerEntry:
+    """The layer inside a wrapper, under the wrapper's name; a lone quantiser passes values on."""
+    name = str(settings.get("name") or entry.get("name") or wrapper.lower())
+    calls = _calls(entry, where)
+    if wrapper == "QuantizeLayer":
+        return LayerEntry(
+            "Activation", name, {"name": name, "activation": "linear"}, calls, None, None, wrapper
+        )
+    inner = _layer(settings.get("layer"), where, depth + 1)
+    if depth > MAX_NESTED_MODELS or inner.model is not None:
+        raise UnsupportedModelError(
+            f"{wrapper} {name!r} holds more than one layer",
+            where=where,
+            hint="convert the model to .tflite, which stores what the wrappers stand for",
+        )
+    config = {**inner.config, "name": name}
+    for key, value in inner.config.items():
+        if isinstance(value, dict) and value.get("class_name") in _SIMULATED:
+            within = _mapping(value.get("config"), f"{key} of {name!r}", where)
+            config[key] = _SIMULATED[value["class_name"]] or within.get("activation", "linear")
+    return LayerEntry(inner.class_name, name, config, calls, None, inner.build_shape, wrapper)
 
 
 def _calls(entry: Mapping[str, Any], where: str) -> tuple[Call, ...]:
@@ -308,6 +343,7 @@ def _renumbered(model: ModelEntry, where: str) -> ModelEntry:
             ),
             layer.model,
             layer.build_shape,
+            layer.wrapper,
         )
         for layer in model.layers
     )

@@ -10,6 +10,7 @@ from budget.formats.keras_config import LayerEntry, ModelEntry
 from budget.formats.keras_settings import ACTIVATION_LAYERS, ACTIVATIONS, Settings
 from budget.readers.keras_composites import classes_inside, rule_of
 from budget.readers.keras_operations import OPERATIONS
+from budget.readers.keras_weights import is_int8
 
 _TRAINING_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
 _TRAINING_KEYS = frozenset(
@@ -64,7 +65,10 @@ def _problem(layer: LayerEntry) -> str:
         rule = rule_of(class_name, config)
         if rule is None:
             return f"{class_name} inside it is unknown"
-        found = _unknown_keys(config, rule.keys) or _odd_dtype(config) or _odd_activation(config)
+        keys = rule.keys
+        if class_name in _INT8_LAYERS and is_int8(config):
+            keys |= {"quantization_config"}
+        found = _unknown_keys(config, keys) or _odd_dtype(config) or _odd_activation(config)
         if found:
             return found
     return ""
@@ -82,8 +86,13 @@ def _unknown_keys(config: Mapping[str, Any], known: frozenset[str]) -> str:
     return f"settings {', '.join(sorted(unknown))} are not understood" if unknown else ""
 
 
+_INT8_LAYERS = ("Dense", "Embedding")
+
+
 def _odd_dtype(config: Mapping[str, Any]) -> str:
     policy = config.get("dtype")
+    if is_int8(config):
+        return ""
     if isinstance(policy, dict):
         inner = policy.get("config")
         policy = inner.get("name") if isinstance(inner, dict) else "unknown"

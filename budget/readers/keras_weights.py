@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +42,8 @@ def archive_weights(model: ModelEntry, wanted: Wanted, file: Hdf5File) -> Found:
                 raise CorruptModelError(
                     f"layer {layer.name!r} has no {weight.name} in the file", where=file.where
                 )
+            if index == 0 and is_int8(layer.config):
+                array = _real(array, file.array(f"{part}/vars/{len(weights)}"), layer, file.where)
             found.setdefault(layer, []).append(_checked(array, weight, layer, file.where))
     return found
 
@@ -53,14 +56,14 @@ def _archive_paths(model: ModelEntry, prefix: str, file: Hdf5File) -> dict[Layer
         is_input = layer.class_name == "InputLayer"
         if layer.class_name.startswith("ops.") or (is_input and model.class_name == "Sequential"):
             continue
-        kind = layer.class_name
+        kind = layer.wrapper or layer.class_name
         if kind == "Model":
             kind = "Functional"
         name = snake_case(kind)
         count = used.get(name, 0)
         used[name] = count + 1
         path = f"{prefix}{container}/{name}" + (f"_{count}" if count else "")
-        paths[layer] = path
+        paths[layer] = f"{path}/layer" if layer.wrapper else path
         if layer.model is not None:
             paths.update(_archive_paths(layer.model, path + "/", file))
     return paths
@@ -87,12 +90,20 @@ def legacy_weights(model: ModelEntry, wanted: Wanted, file: Hdf5File) -> Found:
             continue
         group = f"{root}/{layer.name}"
         names = file.names(group, "weight_names") or []
+        is_wrapped = bool(layer.wrapper)
+        if layer.model is not None:
+            is_wrapped = any(inner.wrapper for _, inner in layer.model.walk())
+        if is_wrapped:
+            names = [name for name in names if not _OF_QUANTIZERS.search(name)]
         if len(names) != len(flat):
             raise CorruptModelError(
                 f"layer {layer.name!r} has {len(names)} weights in the file, not {len(flat)}",
                 where=file.where,
             )
-        places = _places(flat, names) if layer.model is not None else list(range(len(flat)))
+        if layer.wrapper:
+            places = _by_last_name(flat, names, file.where)
+        else:
+            places = _places(flat, names) if layer.model is not None else list(range(len(flat)))
         for (owner, weight, _), place in zip(flat, places):
             array = file.array(f"{group}/{names[place]}")
             if array is None:
@@ -104,6 +115,64 @@ def legacy_weights(model: ModelEntry, wanted: Wanted, file: Hdf5File) -> Found:
 
 
 Flat = list[tuple[LayerEntry, Weight, bool]]
+_OF_QUANTIZERS = re.compile(r"(?:optimizer_step|_min|_max)(?::\d+)?$")
+
+
+def _by_last_name(flat: Flat, names: Sequence[str], where: str) -> list[int]:
+    """Which stored weight is which, where a wrapper has changed their order."""
+    stored = [re.sub(r":\d+$", "", name).split("/")[-1] for name in names]
+    missing = [weight.name for _, weight, _ in flat if weight.name not in stored]
+    if missing:
+        raise CorruptModelError(
+            f"layer {flat[0][0].name!r} has no {', '.join(missing)} in the file", where=where
+        )
+    return [stored.index(weight.name) for _, weight, _ in flat]
+
+
+def is_int8(config: Mapping[str, Any]) -> bool:
+    """Whether Keras stores a layer's weights as integers: `model.quantize("int8")`."""
+    policy = config.get("dtype")
+    inner = policy.get("config") if isinstance(policy, dict) else None
+    if not isinstance(inner, dict):
+        return isinstance(policy, str) and policy.startswith("int8_from_")
+    name = inner.get("name")
+    return inner.get("mode") == "int8" or (isinstance(name, str) and name.startswith("int8_from_"))
+
+
+def quantization_notes(model: ModelEntry) -> list[str]:
+    """What the user should know where the file's own quantisation is not that of the device."""
+    notes = []
+    layers = [layer for _, layer in model.walk()]
+    wrapped = [layer for layer in layers if layer.wrapper]
+    if wrapped:
+        notes.append(
+            f"{len(wrapped)} quantisers of quantisation-aware training are left out; the .tflite "
+            "file made of the model has their ranges"
+        )
+    stored = [layer.name for layer in layers if is_int8(layer.config)]
+    if stored:
+        notes.append(
+            f"Keras stores the weights of {len(stored)} layers as int8 and rounds their inputs "
+            "anew for each inference; here both are real numbers"
+        )
+    return notes
+
+
+def _real(stored: Array, scale: Array | None, layer: LayerEntry, where: str) -> Array:
+    """Weights that Keras has multiplied by a scale, rounded and stored as int8.
+
+    Source: keras/src/quantizers/quantizers.py, abs_max_quantize; a scale for each output of a
+    Dense, for each row of an Embedding.
+    """
+    axis = 0 if layer.class_name == "Embedding" else -1
+    fits = stored.ndim == 2 and scale is not None and scale.shape == (stored.shape[axis],)
+    if stored.dtype != np.int8 or scale is None or not fits or not np.all(scale):
+        raise CorruptModelError(
+            f"layer {layer.name!r} has no int8 weights with scales in the file", where=where
+        )
+    divisor = np.asarray(scale, np.float32)
+    real: Array = stored.astype(np.float32) / (divisor[:, None] if axis == 0 else divisor)
+    return real
 
 
 def _flat(layer: LayerEntry, wanted: Wanted, trainable: bool) -> Flat:

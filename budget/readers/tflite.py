@@ -34,8 +34,9 @@ def read_tflite(data: bytes, name: str, part: str = "") -> Graph:
     """The model in a ``.tflite`` file, in the source dialect ``tfl``.
 
     The graph is the file's first subgraph, which the runtimes run by default, unless another is
-    asked for. Constants are views of ``data``. ``Node.source`` is an `OperatorRecord`; ``Graph.extras`` holds ``original``
-    (an `OriginalFile`), ``description``, ``metadata``, ``signatures`` and ``other_graphs``.
+    asked for. Constants are views of ``data``. ``Node.source`` is an `OperatorRecord`;
+    ``Graph.extras`` holds ``original`` (an `OriginalFile`), ``description``, ``metadata``,
+    ``signatures`` and ``other_graphs``.
 
     Args:
         data: the whole file.

@@ -1,7 +1,8 @@
 """Fuzzes the readers: python tests/fuzz/run.py [--inputs 1000000] [--targets tflite,graphdef]
 
 Each target runs in a process of its own. With atheris (`pip install atheris`; Linux on x86-64)
-mutants that reach new code are kept and mutated on; without it the seeds alone are. Whatever ends
+mutants that reach new code are kept and mutated on; without it, or with `--unguided`, those that
+are read are. Whatever ends
 in anything but a result or a `BudgetError`, takes more than a second of processor time, or makes
 the process grow by more than 1 GiB is written to `--findings`, and the exit status is 1.
 """
@@ -126,10 +127,10 @@ def _place(error: BaseException) -> str:
     return f"{type(error).__name__} at {Path(frame.filename).name}:{frame.name}"
 
 
-def fuzz(name: str, count: int, seed: int, findings: Path) -> None:
+def fuzz(name: str, count: int, seed: int, findings: Path, *, unguided: bool) -> None:
     """Feeds one target in this process."""
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-    guided = importlib.util.find_spec("atheris") is not None
+    guided = not unguided and importlib.util.find_spec("atheris") is not None
     if guided:
         import atheris
 
@@ -187,7 +188,7 @@ def _fuzz_guided(
     atheris.Fuzz()
 
 
-def drive(names: list[str], count: int, seed: int, findings: Path) -> int:
+def drive(names: list[str], count: int, seed: int, findings: Path, *, unguided: bool) -> int:
     """One process after another; a table at the end."""
     from targets import TARGETS
 
@@ -200,6 +201,7 @@ def drive(names: list[str], count: int, seed: int, findings: Path) -> int:
         wanted = max(100, round(count * TARGETS[name].share / whole))
         words = [sys.executable, __file__, "--one", name, "--inputs", str(wanted)]
         words += ["--seed", str(seed), "--findings", str(findings)]
+        words += ["--unguided"] * unguided
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         state = findings / f"{name}.json"
         counts = json.loads(state.read_text()) if state.exists() else {"inputs": 0, "found": {}}
@@ -227,19 +229,20 @@ def main() -> int:
     parser.add_argument("--targets", default="")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--findings", type=Path, default=Path("fuzz-findings"))
-    parser.add_argument("--one")
+    parser.add_argument("--unguided", action="store_true", help="many more inputs, less deep")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     from targets import TARGETS, clean_up
 
     if given.one:
         try:
-            fuzz(given.one, given.inputs, given.seed, given.findings)
+            fuzz(given.one, given.inputs, given.seed, given.findings, unguided=given.unguided)
         finally:
             clean_up()
         return 0
     names = given.targets.split(",") if given.targets else list(TARGETS)
     given.findings.mkdir(parents=True, exist_ok=True)
-    return drive(names, given.inputs, given.seed, given.findings)
+    return drive(names, given.inputs, given.seed, given.findings, unguided=given.unguided)
 
 
 if __name__ == "__main__":

@@ -201,18 +201,18 @@ _DATA_MEMBERS = {".npy": mutators.text}
 TARGETS = {
     target.name: target
     for target in (
-        Target("tflite", run_tflite, seeds.tflite, mutators.flatbuffer, 0.4),
-        Target("graphdef", run_graphdef, seeds.graphdef, mutators.protobuf, 0.08),
-        Target("pbtxt", run_graphdef, seeds.pbtxt, _pbtxt, 0.05),
+        Target("tflite", run_tflite, seeds.tflite, mutators.flatbuffer, 0.79),
+        Target("graphdef", run_graphdef, seeds.graphdef, mutators.protobuf, 0.04),
+        Target("pbtxt", run_graphdef, seeds.pbtxt, _pbtxt, 0.02),
         Target("saved_model", run_saved_model, seeds.saved_model,
-               mutators.parts(seeds.PART, mutators.protobuf, mutators.raw, mutators.raw), 0.005),
-        Target("keras_config", run_keras_config, seeds.keras_config, mutators.json_text, 0.085),
-        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 0.01),
-        Target("h5", run_h5, seeds.h5, mutators.raw, 0.005),
-        Target("profile", run_profile, seeds.profiles, mutators.text, 0.1),
-        Target("scenario", run_scenario, seeds.scenarios, mutators.text, 0.075),
-        Target("data", run_data, seeds.data, mutators.archive(_DATA_MEMBERS), 0.05),
-        Target("transforms", run_transforms, seeds.transforms, mutators.text, 0.14),
+               mutators.parts(seeds.PART, mutators.protobuf, mutators.raw, mutators.raw), 0.003),
+        Target("keras_config", run_keras_config, seeds.keras_config, mutators.json_text, 0.03),
+        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 0.004),
+        Target("h5", run_h5, seeds.h5, mutators.raw, 0.003),
+        Target("profile", run_profile, seeds.profiles, mutators.text, 0.03),
+        Target("scenario", run_scenario, seeds.scenarios, mutators.text, 0.03),
+        Target("data", run_data, seeds.data, mutators.archive(_DATA_MEMBERS), 0.02),
+        Target("transforms", run_transforms, seeds.transforms, mutators.text, 0.03),
     )
 }  # fmt: skip
 

@@ -129,7 +129,7 @@ def test_variables_captures_and_nested_functions_are_resolved(module: Path) -> N
     for key, index in by_name.items():
         value = got[lowered.outputs[index]]
         np.testing.assert_allclose(value, expected[key].numpy(), rtol=1e-5)
-    assert "others are other" in graph.source.notes[0]
+    assert "#NAME reads another: other" in graph.source.notes[0]
 
 
 def test_signatures_inputs_and_outputs_can_be_chosen(module: Path) -> None:
