@@ -14,6 +14,10 @@ def main() -> None:
     from budget.cli.app import application
     from budget.errors import BudgetError
 
+    if sys.stderr.isatty():
+        from budget.report.waiting import begin_waiting
+
+        begin_waiting()
     try:
         application(sys.argv[1:])()
     except BudgetError as error:
@@ -25,3 +29,7 @@ def main() -> None:
         # the reader of our output has gone (`budget … | head`): nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    finally:
+        waiting = sys.modules.get("budget.report.waiting")
+        if waiting is not None:
+            waiting.end_waiting()

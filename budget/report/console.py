@@ -9,16 +9,20 @@ from typing import Any
 
 from rich.console import Console
 
+from budget.report.waiting import end_waiting
+
 
 @cache
 def out_console() -> Console:
     """Standard output; colour and width follow the terminal, NO_COLOR and COLUMNS."""
+    end_waiting()
     return Console(highlight=False)
 
 
 @cache
 def err_console() -> Console:
     """Standard error."""
+    end_waiting()
     return Console(stderr=True, highlight=False)
 
 
