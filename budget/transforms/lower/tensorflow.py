@@ -12,6 +12,7 @@ from budget.graph.graph import Graph, Node
 from budget.graph.verifier import verify
 from budget.transforms.lower import (
     tensorflow_elementwise,
+    tensorflow_fused,
     tensorflow_layers,
     tensorflow_loops,
     tensorflow_shapes,
@@ -27,6 +28,7 @@ from budget.transforms.lower.transposes import cancel_transposes
 _HANDLERS: dict[str, Handler] = {
     **tensorflow_layers.HANDLERS,
     **tensorflow_elementwise.HANDLERS,
+    **tensorflow_fused.HANDLERS,
     **tensorflow_shapes.HANDLERS,
     **tensorflow_loops.HANDLERS,
 }

@@ -416,6 +416,30 @@ def test_tensor_arrays_are_older() -> None:
     assert known <= {node.op for node in graphs.parse(after.encode()).node}
 
 
+FUSED = [name for name, (transforms, _, _) in CASES.items() if transforms.startswith("fuse_")]
+
+
+@pytest.mark.parametrize("case", FUSED)
+def test_fused_operators_are_read_again(case: str) -> None:
+    """Our own lowering takes operators that are several in one apart, and computes the same."""
+    import budget
+
+    transforms, make, _ = CASES[case]
+    graph = built(make)
+    after = budget.transform(graph_from(graph), transforms, price=False, tolerance=1e-4)
+    assert not after.failure
+    (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
+    (result,) = budget.run(after.graph, X).results
+    (new,) = result.outputs.values()
+    np.testing.assert_allclose(new, old, rtol=0, atol=2e-6 * np.max(np.abs(old)))
+
+
+def graph_from(graph: NodeGraph) -> Any:
+    from budget.readers.graphdef import read_graphdef
+
+    return read_graphdef(graph.encode(), "test.pb", ["x"], ["y"])
+
+
 EIGHT_BITS: dict[str, tuple[Make, float]] = {
     "Conv2D": (lambda tf, x: conv(tf, x), 0.02),
     "Conv2D, two": (lambda tf, x: tf.nn.relu(conv(tf, tf.nn.relu(conv(tf, x)))), 0.03),
