@@ -6,6 +6,7 @@ from budget.graph import ABSENT, Graph, Node
 
 _ALONG_AXIS = frozenset({"concat", "split", "pack", "unpack", "arg_max", "arg_min", "gather"})
 _ALONG_AXES = frozenset({"mean", "sum", "reduce_max", "reduce_min", "layer_norm"})
+_RECURRENT = frozenset({"simple_rnn", "gru", "lstm"})
 _ALONG_LAST = frozenset({"softmax", "log_softmax", "l2_norm"})
 
 
@@ -45,6 +46,8 @@ def _keeps_examples_apart(graph: Graph, node: Node, flowing: set[str]) -> bool:
         return 0 not in attributes.axes
     if node.op in _ALONG_LAST:
         return rank > 1
+    if node.op in _RECURRENT:
+        return not attributes.time_major
     if node.op == "transpose":
         return bool(attributes.perm[0] == 0)
     if node.op == "batch_matmul":

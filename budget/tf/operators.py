@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from budget.tf import recurrent
+
 Meaning = Callable[[Any, Sequence[Any]], Any]
 
 
@@ -316,11 +318,14 @@ MEANINGS: dict[str, Meaning] = {
     "unpack": lambda a, o: tf.unstack(o[0], axis=a.axis),
     "resize_nearest": _resize(tf.raw_ops.ResizeNearestNeighbor),
     "resize_bilinear": _resize(tf.raw_ops.ResizeBilinear),
+    "simple_rnn": recurrent.layer(recurrent.simple_step, 1, 1),
+    "gru": recurrent.layer(recurrent.gru_step, 2, 1),
+    "lstm": recurrent.layer(recurrent.lstm_step, 1, 2),
     "cast": lambda a, o: tf.cast(o[0], a.dtype.value),
 }
 """By canonical name; operators that only exist on integers are not among them."""
 
-LISTED = frozenset({"split", "unpack"})
+LISTED = frozenset({"split", "unpack", "simple_rnn", "gru", "lstm"})
 """Those whose function returns a list of outputs."""
 
 TRAINED: dict[str, tuple[int, ...]] = {
@@ -331,6 +336,9 @@ TRAINED: dict[str, tuple[int, ...]] = {
     "batch_matmul": (0, 1),
     "batch_norm": (1, 2),
     "layer_norm": (1, 2),
+    "simple_rnn": (1, 2, 3),
+    "gru": (1, 2, 3, 4),
+    "lstm": (1, 2, 3),
     "prelu": (1,),
     "gather": (0,),
     "add": (0, 1),
