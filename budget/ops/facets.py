@@ -57,7 +57,8 @@ def facets_of(operator: Operator) -> Facets:
             dtype: operator.witness if dtype is DType.FLOAT32 else "litert"
             for dtype in _TYPES
             if has_meaning[dtype] and dtype in tested
-        },
+        }
+        | operator.integer_witnesses,
     )
 
 

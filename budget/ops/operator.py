@@ -147,6 +147,8 @@ class Operator:
         name: canonical name, snake case.
         Attributes: frozen dataclass; every field is typed and resolved (no "SAME" padding).
         witness: which other program checks it: ``litert``, ``tensorflow``, ``numpy``.
+        integer_witnesses: the same by element type, where integers are checked over several
+            inferences (tests/ops/test_recurrent.py) rather than case by case.
         overwrites: indices of inputs in whose memory output 0 may be computed, because element i
             of the output depends on no input element behind i. Shapes and widths must agree.
         is_view: the output is the first input's bytes under another shape.
@@ -155,6 +157,7 @@ class Operator:
     name: ClassVar[str] = ""
     Attributes: ClassVar[type] = NoAttributes
     witness: ClassVar[str] = "litert"
+    integer_witnesses: ClassVar[dict[DType, str]] = {}
     overwrites: ClassVar[tuple[int, ...]] = ()
     is_view: ClassVar[bool] = False
 

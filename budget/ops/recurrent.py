@@ -8,7 +8,7 @@ an operand left out is zero.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from budget.ops.operator import (
     Cost,
     Operand,
     Operator,
+    QuantizedCall,
     traffic_bytes,
 )
 from budget.ops.requantize import has_operand, operand, operand_type
@@ -250,6 +251,7 @@ class Lstm(_Recurrent):
     """
 
     name = "lstm"
+    integer_witnesses: ClassVar[dict[DType, str]] = {DType.INT8: "litert", DType.INT16: "tflm"}
     Attributes = LstmAttributes
     gates = 4
     states = 2
@@ -269,6 +271,14 @@ class Lstm(_Recurrent):
         if attributes.cell_clip > 0:
             c = np.clip(c, -np.float32(attributes.cell_clip), np.float32(attributes.cell_clip))
         return gate(o) * function(c), c
+
+    def run_quantized(
+        self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
+    ) -> tuple[Array, ...]:
+        """Gates in 16 bits with 12 behind the point; see budget.ops.lstm_integer."""
+        from budget.ops.lstm_integer import run_integer
+
+        return run_integer(attributes, inputs, call)
 
     def cases(self) -> Iterator[Case]:
         """Those of all recurrent layers, and a bound on the cell."""

@@ -19,6 +19,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "fully_connected": ("fully_connected",),
     "matmul": ("batch_matmul",),
     "recurrent": ("simple_rnn", "gru", "lstm"),
+    "svdf": ("svdf",),
     "pooling": ("average_pool_2d", "max_pool_2d", "l2_pool_2d"),
     "normalization": ("batch_norm", "layer_norm", "l2_norm"),
     "indexing": ("arg_max", "arg_min", "gather"),

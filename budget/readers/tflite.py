@@ -218,6 +218,11 @@ class _Reader:
         custom = table.bytes(5)
         if op == "tfl.CUSTOM":
             attributes = {"custom_code": custom_code, "custom_options": custom, **attributes}
+        intermediates = table.integers(8)
+        if len(intermediates):
+            what = f"intermediates of {where}"
+            names = self._tensor_names(intermediates, tensors, what, optional=True)
+            attributes["intermediates"] = names
         record = OperatorRecord(
             number=number,
             builtin=builtin,

@@ -79,9 +79,7 @@ def gru(case: Case, x: Values) -> Any:
     rows = [tf.split(x[index], 3) for index in (1, 2)]
     bias = [np.zeros((3, units)) if x[index] is None else np.reshape(x[index], (3, units))
             for index in (3, 4)]  # fmt: skip
-    gate, function = map(
-        _function, (case.attributes.gate_function, case.attributes.function)
-    )
+    gate, function = map(_function, (case.attributes.gate_function, case.attributes.function))
     found = []
     for step in steps:
         ahead = [tf.matmul(step, rows[0][k], transpose_b=True) + bias[0][k] for k in range(3)]
@@ -102,9 +100,7 @@ def lstm(case: Case, x: Values) -> Any:
     steps, joined = _steps(case, x)
     units = x[2].shape[1]
     h, c = _first(x, 4, steps, units), _first(x, 5, steps, units)
-    gate, function = map(
-        _function, (case.attributes.gate_function, case.attributes.function)
-    )
+    gate, function = map(_function, (case.attributes.gate_function, case.attributes.function))
     bias = 0.0 if x[3] is None else x[3]
     found = []
     for step in steps:
@@ -118,8 +114,28 @@ def lstm(case: Case, x: Values) -> Any:
     return joined(found), h, c
 
 
+def svdf(case: Case, x: Values) -> Any:
+    import tensorflow as tf
+
+    features, times = tf.constant(x[1]), tf.constant(x[2])
+    filters, steps = times.shape
+    batch = len(x[0])
+    before = np.zeros((batch, filters, steps), np.float32)
+    if x[4] is not None:
+        before = np.reshape(x[4], before.shape)
+    new = tf.matmul(x[0], features, transpose_b=True)[:, :, None]
+    memory = tf.concat([before[:, :, :-1], new], 2)
+    sums = tf.einsum("bfm,fm->bf", memory, times)
+    y = tf.reduce_sum(tf.reshape(sums, (batch, -1, case.attributes.rank)), 2)
+    y = y if x[3] is None else y + x[3]
+    y = tf.nn.relu(y) if case.attributes.activation.value == "relu" else y
+    moved = tf.concat([memory[:, :, 1:], tf.zeros((batch, filters, 1))], 2)
+    return y, tf.reshape(moved, (batch, -1))
+
+
 WITNESSES: dict[str, Callable[[Case, Values], Any]] = {
-    witness.__name__: witness for witness in (batch_norm, layer_norm, elu, simple_rnn, gru, lstm)
+    witness.__name__: witness
+    for witness in (batch_norm, layer_norm, elu, simple_rnn, gru, lstm, svdf)
 }
 
 

@@ -70,6 +70,7 @@ _FAMILIES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "indexing": {"write_gather": ("gather",)},
     "recurrent": {"write_recurrent": ("simple_rnn", "gru", "lstm")},
+    "recurrent_integer": {"write_svdf": ("svdf",)},
     "quantization": {
         "write_quantize": ("quantize",),
         "write_dequantize": ("dequantize",),

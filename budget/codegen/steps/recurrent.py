@@ -16,6 +16,10 @@ _STATES = {"simple_rnn": 1, "gru": 1, "lstm": 2}
 
 def write_recurrent(context: StepContext) -> StepCode:
     """States are computed where they are kept; one that is not given begins with zeros."""
+    if context.type(0).is_quantized and context.step.node.op == "lstm":
+        from budget.codegen.steps.recurrent_integer import write_lstm_integer
+
+        return write_lstm_integer(context)
     context.suffix(DType.FLOAT32)
     op, attributes = context.step.node.op, context.attributes
     weights, recurrent = context.type(1), context.type(2)

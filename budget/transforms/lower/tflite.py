@@ -40,6 +40,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         "EMBEDDING_LOOKUP", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "BROADCAST_TO",
     ),
     "tflite_loops": ("WHILE", "REVERSE_V2"),
+    "tflite_recurrent": (
+        "UNIDIRECTIONAL_SEQUENCE_LSTM", "UNIDIRECTIONAL_SEQUENCE_RNN", "SVDF", "VAR_HANDLE",
+        "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE",
+    ),
 }  # fmt: skip
 _MODULE_OF = {op: module for module, ops in _FAMILIES.items() for op in ops}
 
@@ -69,6 +73,7 @@ class Lowering:
         nodes: of the new graph.
         notes: assumptions that the user must be told of.
         bodies: of loops, whose nodes are just being lowered.
+        handles: tensor that refers to a variable → the variable's name.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -77,6 +82,7 @@ class Lowering:
         self.nodes: list[Node] = []
         self.notes: dict[str, None] = dict.fromkeys(graph.source.notes)
         self.bodies: list[Graph] = []
+        self.handles: dict[str, str] = {}
         self._problems: list[str] = []
         self._mismatches: list[str] = []
         self._node_names: set[str] = set()
