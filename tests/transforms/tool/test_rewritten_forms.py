@@ -361,6 +361,39 @@ REFUSALS: dict[str, tuple[str, Make, str]] = {
         "fuse_resize_and_conv",
         lambda tf, x: conv(tf, tf.image.resize_bilinear(x, (9, 9), half_pixel_centers=True)),
         "half-pixel"),
+    "offset before padding": (
+        "fold_leading_batch_norms", lambda tf, x: conv(tf, x + draw(3)), "pads with zeros"),
+    "joined along rows": (
+        "fold_batch_norms",
+        lambda tf, x: tf.concat([conv(tf, x), conv(tf, x)], 1) * draw(4),
+        "not joined along their channels"),
+    "training mode, decomposed": (
+        "decompose_batch_norms",
+        lambda tf, x: tensorflow().raw_ops.FusedBatchNormV3(
+            x=x, scale=draw(3), offset=draw(3), mean=draw(3), variance=draw(3),
+            is_training=True)[0], "in training mode"),
+    "padded with something": (
+        "fold_padding",
+        lambda tf, x: conv(tf, tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], constant_values=1.0),
+                           padding="VALID"), "is not zero"),
+    "padded twice": (
+        "fold_padding", lambda tf, x: conv(tf, tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])),
+        "pads on its own"),
+    "same with strides": (
+        "split_padding",
+        lambda tf, x: tf.nn.conv2d(x, tf.constant(draw(3, 3, 3, 4)), 2, "SAME"),
+        "depends on the input's size"),
+    "no hard swish": (
+        "rewrite_hard_swish", lambda tf, x: x * tf.nn.relu6(x + 2.0) / 6.0, "constants"),
+    "full rank": ("split_separable", conv, "would multiply no less"),
+    "computed condition": (
+        "fold_control_flow",
+        lambda tf, x: tensorflow().cond(tf.reduce_sum(x) > 0, lambda: x, lambda: -x),
+        "its condition is computed"),
+    "two biases": (
+        "fuse_bias_and_activation", lambda tf, x: tf.nn.bias_add(shared(tf, x), draw(4))
+        + tf.nn.bias_add(conv(tf, x), draw(4)) * 0.0 + (lambda y: tf.nn.bias_add(y, draw(4)) + y)(
+            conv(tf, x)), "read elsewhere"),
     "dilations": (
         "fuse_pad_and_conv", lambda tf, x: conv(tf, mirrored(tf, x), dilations=2), "no dilations"),
 }  # fmt: skip
@@ -531,6 +564,21 @@ def test_sparse_columns_are_looked_up() -> None:
         tf.constant(draw(5, 2)), tf.placeholder(tf.int32, (2,), name="x")), name="y")),
         ["x"], ["y"])  # fmt: skip
     assert "not one column" in graphs.notes_of(wide, "sparsify_gather")[0]
+
+
+def test_parameters_out_of_range() -> None:
+    """A tolerance that is none, and a fused activation that nobody knows."""
+    from budget.errors import UnsupportedModelError
+    from budget.transforms.lower import lower
+
+    with pytest.raises(UsageError, match="from 0 to 1"):
+        graphs.apply(built(conv), "split_separable(tolerance=2)")
+    fused = graphs.apply(built(lambda tf, x: tf.nn.relu(conv(tf, x) + draw(4))),
+                         "fuse_bias_and_activation")  # fmt: skip
+    node = next(node for node in fused.nodes.values() if node.op == "_FusedConv2D")
+    odd = node.changed(attributes={**node.attributes, "fused_ops": (b"BiasAdd", b"Odd")})
+    with pytest.raises(UnsupportedModelError, match="'Odd' is not known to be fused"):
+        lower(graph_from(fused.with_nodes(odd if n is node else n for n in fused.nodes.values())))
 
 
 def requantized(tf: Any, x: Any) -> Any:
