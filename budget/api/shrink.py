@@ -29,7 +29,7 @@ from budget.shrinking.evaluation import (
 )
 from budget.shrinking.precision import sensitivities
 from budget.shrinking.recovery import Training, float_outputs
-from budget.shrinking.search import Outcome, front
+from budget.shrinking.search import Outcome, front, knobs
 from budget.verdict import Verdict
 from budget.writers.tflite import write_tflite
 
@@ -95,6 +95,7 @@ def shrink(
         BudgetError: of the kind that says whose problem it is.
     """
     target = _checked_output(Path(output))
+    knobs(ways)  # what makes no sense is told before anything is read
     folder = target.parent / f".{target.name}.shrink" if work is None else Path(work)
     tell = say or (lambda line: None)
     task = _task(model, scenario, data, held_out, labels, input_range, training, seed, inputs,
