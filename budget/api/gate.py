@@ -293,8 +293,8 @@ def _entry(
     reader: Reader, path: Path, table: Mapping[str, Any], key: str
 ) -> tuple[Entry, Scenario]:
     """The keys of an entry and those of a scenario, each built by its own class."""
-    own = {declared.name for declared in fields(Entry)}  # type: ignore[arg-type]
-    of_life = {declared.name for declared in fields(Scenario)} - {"id", "note"}  # type: ignore[arg-type]
+    own = {declared.name for declared in fields(Entry)}
+    of_life = {declared.name for declared in fields(Scenario)} - {"id", "note"}
     reader.no_unknown_keys(table, own | of_life, key)
     entry = reader.build(Entry, {k: v for k, v in table.items() if k in own}, key)
     life = reader.build(Scenario, {k: v for k, v in table.items() if k not in own}, key)

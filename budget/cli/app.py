@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from budget import __version__
+from budget.cli.examples import show_examples
 
 # Module under budget.cli: the commands it registers, in the order in which help lists them.
 _MODULES: dict[str, tuple[str, ...]] = {
@@ -51,8 +52,8 @@ def application(words: Sequence[str] = ()) -> typer.Typer:
     app = typer.Typer(
         name="budget",
         help="Will this neural network run on that microcontroller, on that energy?",
-        epilog="Example:  budget check zoo:hotword --device efm32pg12 --rate 1/s "
-        "--source indoor-light --area 10cm2",
+        epilog="Examples:  budget check zoo:hotword --device efm32pg12 --rate 1/s "
+        "--source indoor-light --area 10cm2  ·  budget devices stm32l4r5  ·  budget check",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
@@ -61,6 +62,7 @@ def application(words: Sequence[str] = ()) -> typer.Typer:
     named = [module for module, commands in _MODULES.items() if words[:1] and words[0] in commands]
     for module in named or _MODULES:
         import_module(f"budget.cli.{module}").register(app)
+    show_examples(app)
     return app
 
 

@@ -23,7 +23,9 @@ def register(app: typer.Typer) -> None:
 _GATE = "As a gate"
 _EXAMPLES = (
     "Examples:  budget check zoo:hotword --device efm32pg12 --rate 1/s --source indoor-light "
-    "--area 10cm2  ·  budget check model.tflite --device stm32l4r5 --deadline 50ms --json  ·  "
+    "--area 10cm2  ·  budget check  ·  budget check new.tflite --device stm32l4r5 "
+    "--against old.tflite  ·  budget check --github --junit report.xml  ·  "
+    "budget check model.tflite --device stm32l4r5 --deadline 50ms --json  ·  "
     "budget check zoo:inception_v1 --device dsp-20pj --rate 1/s --source outdoor-light --area 3cm2"
 )
 

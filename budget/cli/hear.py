@@ -12,7 +12,10 @@ from budget.cli import options
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command(epilog="Example:  budget hear zoo:hotword clip.wav")(hear)
+    app.command(
+        epilog="Examples:  budget hear zoo:hotword clip.wav  ·  "
+        "budget hear kws.tflite a.wav b.wav --front-end-spec kws.features.toml --json"
+    )(hear)
 
 
 def hear(

@@ -72,6 +72,19 @@ OPTIONS: tuple[_Option, ...] = (
 )  # fmt: skip
 
 
+_COMPLETED = {
+    "device": "devices",
+    "runtime": "runtimes",
+    "source.harvester": "harvesters",
+    "source.converter": "converters",
+    "storage": "storages",
+    "sense.sensor": "sensors",
+    "transmit.radio": "radios",
+    "second.model": "models",
+}
+"""Function of the library, by option, whose ids the shell may complete."""
+
+
 def takes_life(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options of a scenario.
 
@@ -158,6 +171,11 @@ def _annotations() -> dict[str, Any]:
         "write_scenario": Annotated[str | None, write],
     }
     for option in OPTIONS:
-        made = typer.Option(*option.flags, help=option.help, rich_help_panel=option.panel)
+        made = typer.Option(
+            *option.flags,
+            help=option.help,
+            rich_help_panel=option.panel,
+            autocompletion=options.completion(_COMPLETED.get(option.key)),
+        )
         found[_name(option)] = Annotated[str | None, made]
     return found

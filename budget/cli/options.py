@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -49,11 +50,31 @@ def shapes(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
     return result
 
 
+def completion(kind: str | None) -> Callable[[str], list[str]] | None:
+    """What the shell offers for an id: the profiles of a kind, or the zoo's models."""
+    if kind is None:
+        return None
+
+    def offer(incomplete: str) -> list[str]:
+        if kind == "models":
+            from budget import zoo
+
+            known = [f"zoo:{name}" for name in zoo.names()]
+        else:
+            from budget.hardware import library
+
+            known = getattr(library, kind)()
+        return [name for name in known if name.startswith(incomplete)]
+
+    return offer
+
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
         help="A .tflite, .pb, .pbtxt, .keras or .h5 file, a SavedModel folder, or zoo:NAME.",
+        autocompletion=completion("models"),
     ),
 ]
 LifeModelArgument = Annotated[
@@ -62,6 +83,7 @@ LifeModelArgument = Annotated[
         metavar="[MODEL]",
         help="A .tflite, .pb, .pbtxt, .keras or .h5 file, a SavedModel folder, or zoo:NAME; the "
         "scenario's if not given.",
+        autocompletion=completion("models"),
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

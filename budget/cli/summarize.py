@@ -12,7 +12,10 @@ from budget.cli import options
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command(epilog="Example:  budget summarize model.tflite --per-layer")(summarize)
+    app.command(
+        epilog="Examples:  budget summarize model.tflite --per-layer  ·  "
+        "budget summarize zoo:hotword --front-end"
+    )(summarize)
 
 
 def summarize(

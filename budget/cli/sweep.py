@@ -11,11 +11,7 @@ from budget.cli import options
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
-    app.command(
-        epilog="Example:  budget sweep plan.toml -o table.parquet, where plan.toml says "
-        'models = ["zoo:hotword"], devices = ["efm32pg12"], sources = ["indoor-light"], '
-        'areas = { from = "1cm2", to = "1dm2", count = 50 }, rates = ["1/min", "1/s"]'
-    )(sweep)
+    app.command(epilog="Example:  budget sweep plan.toml -o table.parquet")(sweep)
 
 
 def sweep(
@@ -30,7 +26,11 @@ def sweep(
     ] = None,
     json: options.JsonOption = False,
 ) -> None:
-    """Price and judge every combination of models, devices, sources, areas and rates of PLAN."""
+    """Price and judge every combination of models, devices, sources, areas and rates of PLAN.
+
+    A PLAN says, for instance, models = ["zoo:hotword"], devices = ["efm32pg12"], sources =
+    ["indoor-light"], areas = { from = "1cm2", to = "1dm2", count = 50 }, rates = ["1/min", "1/s"].
+    """
     from budget.api.sweep import sweep as run
     from budget.report.sweep import progress_shown, report_sweep
 
