@@ -19,7 +19,7 @@ from budget.shrinking.way import Calibration
 from budget.transforms.equalise import equalise
 
 CORRECTIONS = ("none", "bias", "round")
-_MOST_JUDGES = 64
+_MOST_JUDGES = 32
 
 
 @record
