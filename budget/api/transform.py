@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -279,10 +280,17 @@ def check_output_name(path: Path) -> None:
         )
 
 
-def write_transformation(result: Transformation, path: Path) -> None:
+def write_transformation(result: Transformation, path: Path, weights: Path | None = None) -> None:
     """Writes the result in the format that the name tells; whole or not at all.
 
     A name without an ending is the folder of a SavedModel.
+
+    Args:
+        result: to be written.
+        path: where to.
+        weights: a file for the larger constants, which a host maps into memory; a name that ends
+            in ``.c`` makes it a source that a microcontroller links into flash. The graph then
+            names each constant's place in it; `join_weights` puts them back.
 
     Raises:
         UsageError: the name tells another format, or the file cannot be written.
@@ -291,12 +299,56 @@ def write_transformation(result: Transformation, path: Path) -> None:
     from budget.api.files import write_folder
 
     check_output_name(path)
-    if path.suffix == "":
+    if weights is not None:
+        _write_separately(result, path, weights)
+    elif path.suffix == "":
         write_folder(path, {"saved_model.pb": result.encode_saved_model()})
     elif path.suffix == ".tflite":
         write_folder(path.parent, {path.name: result.encode_tflite()})
     else:
         write_folder(path.parent, {path.name: result.encode(text=path.suffix == ".pbtxt")})
+
+
+def _write_separately(result: Transformation, path: Path, weights: Path) -> None:
+    from budget.api.files import write_folder
+    from budget.transforms.tool.map_weights import c_source, separate
+
+    if path.suffix not in (".pb", ".pbtxt"):
+        raise UsageError(
+            "only a GraphDef has weights in a file of their own; a .tflite file is mapped as it is",
+            where=str(path),
+            hint="write a .pb file",
+        )
+    nodes, blob = separate(result.nodes)
+    data = nodes.encode(text=path.suffix == ".pbtxt")
+    name = re.sub(r"\W", "_", weights.stem)
+    held = c_source(name, blob).encode() if weights.suffix == ".c" else blob
+    if path.parent.resolve() == weights.parent.resolve():
+        write_folder(path.parent, {path.name: data, weights.name: held})
+    else:
+        write_folder(weights.parent, {weights.name: held})
+        write_folder(path.parent, {path.name: data})
+
+
+def join_weights(graph: str | Path, weights: str | Path) -> Graph:
+    """A graph whose larger constants are in a file of their own, read as one.
+
+    Args:
+        graph: a GraphDef that `write_transformation` wrote with ``weights``.
+        weights: the file.
+
+    Returns:
+        A graph in the dialect ``tf``.
+
+    Raises:
+        CorruptModelError: the files do not go together.
+    """
+    from budget.transforms.tool.forms import as_source
+    from budget.transforms.tool.map_weights import join
+
+    path = Path(graph)
+    nodes = NodeGraph.decode(path.read_bytes(), path.name)
+    return as_source(join(nodes, Path(weights).read_bytes()), {})
 
 
 def _subject(

@@ -63,6 +63,10 @@ def transform(
         Path | None,
         typer.Option(help="Inputs to compare outputs on instead, as 'budget run' reads them."),
     ] = None,
+    weights_out: Annotated[
+        Path | None,
+        typer.Option(help="A file for the larger constants, mapped into memory (.c: for flash)."),
+    ] = None,
     device: Annotated[
         str, typer.Option("--device", "-d", help="Price each step's energy there.")
     ] = "",
@@ -91,7 +95,7 @@ def transform(
         runtime=runtime or "",
     )
     if not result.failure:
-        write_transformation(result, out)
+        write_transformation(result, out, weights_out)
     report_transformation(result, json=json)
     if result.failure:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import budget
 from budget.analysis.costs import total_cost
-from budget.api.transform import write_transformation
+from budget.api.transform import join_weights, write_transformation
 from budget.cli.app import application
 from budget.errors import BudgetError, ModelError, UnsupportedModelError, UsageError
 from budget.transforms.tool.round_weights import RoundWeights
@@ -266,3 +266,19 @@ def test_users_examples_and_device(frozen: Path, tmp_path: Path) -> None:
     by_hand = budget.transform(frozen, RoundWeights(8), examples=[{"x": x}])
     assert by_hand.steps[0].change is not None
     assert by_hand.steps[0].change.absolute == pytest.approx(change, rel=1e-3)
+
+
+def test_weights_apart_from_the_graph(frozen: Path, tmp_path: Path) -> None:
+    """Graph and weights read together compute what they did as one file."""
+    out, weights = tmp_path / "out.pb", tmp_path / "weights.bin"
+    result = run(frozen, out, "-t", "deploy", "--weights-out", weights)
+    assert result.returncode == 0, result.stderr
+    _, x, y = models.frozen("convolutions")
+    joined = join_weights(out, weights)
+    np.testing.assert_allclose(outputs_of(joined, x).reshape(y.shape), y, atol=1e-5)
+    plain = budget.transform(frozen, "deploy", compare=False, price=False)
+    np.testing.assert_array_equal(outputs_of(joined, x), outputs_of(plain.graph, x))
+    with pytest.raises(UsageError, match="only a GraphDef"):
+        write_transformation(plain, tmp_path / "out.tflite", weights)
+    write_transformation(plain, tmp_path / "a" / "out.pb", tmp_path / "b" / "weights.c")
+    assert "aligned(64)" in (tmp_path / "b" / "weights.c").read_text()

@@ -36,6 +36,7 @@ TRANSFORMS: dict[str, str] = {
     "fuse_resize_pad_and_conv": "fuse_convolutions:FuseResizePadAndConv",
     "inline_partitionedcall": "inline_partitionedcall:InlinePartitionedCall",
     "insert_logging": "insert_logging:InsertLogging",
+    "map_weights": "map_weights:MapWeights",
     "merge_duplicate_nodes": "merge_duplicate_nodes:MergeDuplicateNodes",
     "merge_reshapes": "merge_reshapes:MergeReshapes",
     "obfuscate_names": "obfuscate_names:ObfuscateNames",

@@ -566,6 +566,53 @@ def test_sparse_columns_are_looked_up() -> None:
     assert "not one column" in graphs.notes_of(wide, "sparsify_gather")[0]
 
 
+def test_weights_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
+    """Read back from the file they are the constants they were; TensorFlow maps them too."""
+    import shutil
+    import subprocess
+
+    from budget.errors import CorruptModelError
+    from budget.transforms.tool.map_weights import ALIGNMENT_BYTES, c_source, join, separate
+
+    graph = built(lambda tf, x: tf.nn.bias_add(conv(tf, conv(tf, x, 16), 16), draw(16)))
+    apart, blob = separate(graph, 128)
+    assert graphs.apply(graph, "map_weights(minimum_size=128)").encode() == apart.encode()
+    assert graphs.apply(apart, "map_weights(minimum_size=128)").encode() == apart.encode()
+    held = [node for node in apart.nodes.values() if node.op == "ImmutableConst"]
+    assert len(held) == 2
+    assert len(apart.encode()) < len(graph.encode()) - 4 * 9 * 16 * (3 + 16) + 500
+    back = join(apart, blob)
+    assert {n: v.value.array.tolist() for n, v in back.nodes.items() if v.value} == {
+        n: v.value.array.tolist() for n, v in graph.nodes.items() if v.value
+    }
+    for node in held:
+        assert node.attributes["_budget_offset"] % ALIGNMENT_BYTES == 0
+        assert node.attributes["memory_region_name"].startswith(b"memmapped_package://")
+    # TensorFlow maps a file named as the region, so cut the file into one for each
+    named = []
+    for node in apart.nodes.values():
+        if node in held:
+            path = tmp_path / node.name.replace("/", "_")
+            start = node.attributes["_budget_offset"]
+            path.write_bytes(blob[start:])
+            changed = {**node.attributes, "memory_region_name": str(path).encode()}
+            node = node.changed(attributes=changed)
+        named.append(node)
+    (old,) = graphs.execute(graph.encode(), {"x": X}, ["y"])
+    (new,) = graphs.execute(apart.with_nodes(named).encode(), {"x": X}, ["y"])
+    np.testing.assert_array_equal(new, old)
+    with pytest.raises(CorruptModelError, match="outside the file"):
+        join(apart, blob[:-4])
+    source = tmp_path / "weights.c"
+    source.write_text(c_source("weights", blob))
+    compiler = shutil.which("cc")
+    if compiler:
+        out = tmp_path / "weights.o"
+        subprocess.run([compiler, "-c", "-Wall", "-Werror", str(source), "-o", str(out)],
+                       check=True)  # fmt: skip
+        assert blob in out.read_bytes()
+
+
 def test_parameters_out_of_range() -> None:
     """A tolerance that is none, and a fused activation that nobody knows."""
     from budget.errors import UnsupportedModelError
