@@ -89,3 +89,11 @@ def test_parameters_reach_the_transform() -> None:
     assert step.ignore_errors
     assert step.transform.name == ("a", "b:0")  # type: ignore[attr-defined]
     assert step.transform.shape == "1"  # type: ignore[attr-defined]
+
+
+def test_the_table_of_transforms_is_current() -> None:
+    """docs/transforms.md lists what is registered, with parameters and defaults."""
+    import transform_table
+
+    page = transform_table.PAGE.read_text()
+    assert transform_table.with_table(page) == page
