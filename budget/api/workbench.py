@@ -31,7 +31,7 @@ from budget.shrinking.candidates import Built, build, in_order
 from budget.shrinking.data import Source, load_sets
 from budget.shrinking.evaluation import answers, explained, integer_outputs, score
 from budget.shrinking.examples import Examples, Sets
-from budget.shrinking.quantize import quantize_int8
+from budget.shrinking.quantize import quantize_int8, with_input_quant
 from budget.shrinking.recovery import Epoch, Training, float_outputs, recover, taught_by
 from budget.shrinking.search import Outcome
 from budget.shrinking.way import Calibration
@@ -97,6 +97,9 @@ class Workbench:
         source = task.source if task.source.stored or self.stored is None else replace_stored(
             task.source, self.stored
         )  # fmt: skip
+        features = task.source.features
+        if self.stored is None and features is not None:
+            self.stored = QuantParams.per_tensor(features.scale, features.zero_point)
         self.sets: Sets = well_scaled(load_sets(source, self.original), self.original, source)
 
     @cached_property
@@ -136,12 +139,16 @@ class Workbench:
         named = Model(self.model.raw, model.graph, model.precision, ())
         return check_prepared(named, self.device, runtime=self.runtime, question=self.question)
 
+    def fed(self, graph: Graph) -> Graph:
+        """A network that will read its input at the scale at which the original's comes."""
+        return graph if self.stored is None else with_input_quant(graph, self.stored)
+
     def judge_built(self, built: Built, ways: Sequence[str], graph: Graph | None = None) -> Check:
         """The verdict on a candidate that is in float still, as if it were quantised already.
 
         One example gives it scales: kernels and memory do not depend on what they are.
         """
-        graph = built.graph if graph is None else graph
+        graph = self.fed(built.graph if graph is None else graph)
         last = in_order(ways)[1]
         sample = self.calibration.adapted(built.adapt).samples[:1]
         if last and last[-1].name == "int8":
@@ -285,7 +292,7 @@ class Workbench:
         if not last:
             return graph, ""
         calibration = self.calibration.adapted(built.adapt)
-        made = last[-1].apply(graph, Calibration(calibration.samples, calibration.seed))
+        made = last[-1].apply(self.fed(graph), Calibration(calibration.samples, calibration.seed))
         return made.graph, made.note
 
     def integer_error(self, built: Built, graph: Graph, most: int | None = None) -> float:

@@ -46,9 +46,11 @@ __all__ = [
     "quantize_int8",
     "random_samples",
     "require_samples",
+    "with_input_quant",
 ]
 
 _INT32_MAX = 2**31 - 1
+_INPUT_RANGES = "input_ranges"  # key of Graph.extras
 _WEIGHT_STEPS = np.linspace(1.0, 0.5, 26)
 
 
@@ -86,7 +88,8 @@ def quantize_int8(graph: Graph, samples: Iterable[Sample]) -> Graph:
         UsageError: there are no samples, or they lead to values that are not finite.
     """
     widths = _settled_widths(graph, Recipe())
-    return _quantized(graph, calibrate(graph, samples), Recipe(), widths)
+    ranges = {**calibrate(graph, samples), **_given_ranges(graph)}
+    return _quantized(graph, ranges, Recipe(), widths)
 
 
 def quantize(graph: Graph, observed: Mapping[str, Observed], recipe: Recipe) -> Graph:
@@ -102,7 +105,22 @@ def quantize(graph: Graph, observed: Mapping[str, Observed], recipe: Recipe) -> 
     """
     widths = _settled_widths(graph, recipe)
     ranges = {name: seen.chosen(recipe.ranges) for name, seen in observed.items()}
-    return _quantized(graph, ranges, recipe, widths)
+    return _quantized(graph, {**ranges, **_given_ranges(graph)}, recipe, widths)
+
+
+def with_input_quant(graph: Graph, quant: QuantParams) -> Graph:
+    """The graph with the 8-bit scale of its only input settled by what feeds it.
+
+    A front end writes its features at one scale; a network quantised behind it must read that one,
+    whatever its representative data reach.
+    """
+    scale, zero = float(quant.scale[0]), int(quant.zero_point[0])
+    limits = ((-128 - zero) * scale, (127 - zero) * scale)
+    return graph.replace(extras={**graph.extras, _INPUT_RANGES: {graph.inputs[0]: limits}})
+
+
+def _given_ranges(graph: Graph) -> dict[str, Range]:
+    return {name: Range(*limits) for name, limits in graph.extras.get(_INPUT_RANGES, {}).items()}
 
 
 def random_samples(graph: Graph, count: int = 16, seed: int = 0) -> list[dict[str, Array]]:

@@ -105,7 +105,7 @@ def test_digits_shrink_into_a_deadline(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.slow
 def test_a_frozen_graph_without_labels_learns_from_itself(tmp_path: Path) -> None:
-    tf = tensorflow()
+    tensorflow()
     keras = __import__("keras")
     with np.load(zoo.MODELS / "digits.training.npz") as file:
         pixels, labels = (file["features"][..., None] + 128.0) / 255, file["labels"]
@@ -123,8 +123,7 @@ def test_a_frozen_graph_without_labels_learns_from_itself(tmp_path: Path) -> Non
         return model
 
     model = quietly(trained)
-    (tmp_path / "frozen.pb").write_bytes(freeze(lambda x: model(x), (1, 8, 8, 1)))
-    del model, tf
+    (tmp_path / "frozen.pb").write_bytes(freeze(model, (1, 8, 8, 1)))
     np.savez(tmp_path / "inputs.npz", x=pixels.astype(np.float32))  # no labels
     result = shrink(
         tmp_path / "frozen.pb",

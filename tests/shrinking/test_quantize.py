@@ -273,3 +273,17 @@ def test_data_files_that_do_not_suit(tmp_path: Path) -> None:
     np.savez(tmp_path / "uneven.npz", a=np.zeros((2, 2)), b=np.zeros((3, 2)))
     with pytest.raises(UsageError, match="different numbers of examples"):
         load_samples(tmp_path / "uneven.npz", builder.build())
+
+
+def test_what_feeds_a_network_settles_the_scale_it_reads() -> None:
+    from budget import zoo
+    from budget.graph import QuantParams
+    from budget.shrinking.quantize import with_input_quant
+
+    graph = lower(zoo.load("digits_cnn"))
+    x = graph.inputs[0]
+    samples = [{x: np.random.default_rng(i).normal(0, 1, (1, 8, 8, 1)).astype(np.float32)}
+               for i in range(4)]  # fmt: skip
+    given = QuantParams.per_tensor(1 / 32, 5)
+    assert quantize_int8(graph, samples).type_of(x).quant != given
+    assert quantize_int8(with_input_quant(graph, given), samples).type_of(x).quant == given
