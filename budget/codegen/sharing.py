@@ -13,10 +13,8 @@ from dataclasses import dataclass
 
 from budget.codegen import kernels
 from budget.codegen.context import StepCode
+from budget.plan.kernel_features import is_own
 from budget.plan.program import Step
-
-HOT_SHARE = 0.1
-"""From this part of all MACs on, `balanced` gives a step a kernel of its own."""
 
 _CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\(")
 _DEFINITION = re.compile(r"^static inline ([a-z0-9_]+(?: \*)?) ?([a-z0-9_]+)\(([^)]*)\)\n\{", re.M)
@@ -82,12 +80,7 @@ def decide(steps: Sequence[tuple[Step, StepCode]], optimise: str) -> Sharing:
         for match in _DEFINITION.finditer(kernels.text_of(name))
     }
     macs = sum(step.cost.macs for step, _ in steps)
-    own = {
-        step.index
-        for step, _ in steps
-        if optimise == "time"
-        or (optimise == "balanced" and step.cost.macs and step.cost.macs >= HOT_SHARE * macs)
-    }
+    own = {step.index for step, _ in steps if is_own(step.cost, macs, optimise)}
     callers: dict[str, set[int]] = {}
     for step, code in steps:
         for name in _CALL.findall("\n".join(code.statements)):

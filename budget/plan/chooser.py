@@ -1,7 +1,7 @@
 """Which implementation each layer of a graph gets: from the table of cycles, within flash and RAM.
 
-``time`` takes the least cycles that fit. ``balanced`` lets a percent more flash than that of the
-usual kernels buy at least a percent of their cycles. ``size`` takes the kernels that all cores
+``time`` takes the least cycles that fit. ``balanced`` wants half a percent of cycles for each
+percent of flash, both of what the usual kernels take. ``size`` takes the kernels that all cores
 share. Energy follows cycles: a core's power is the same whichever kernel it runs.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +17,7 @@ from budget.graph import Graph, Node, TensorType
 from budget.plan.alternatives import alternatives, usual_variant
 from budget.plan.choosing import Option, Selection, choose, total_of
 from budget.plan.kernel_cycles import code_of, cycles_of, shared_code
-from budget.plan.kernel_features import Shape, signature
+from budget.plan.kernel_features import Shape, is_own, signature
 from budget.plan.precision import multiplier_bytes
 from budget.plan.program import Choice
 from budget.plan.variants import DSP_CORES, PORTABLE, Variant, kind_of
@@ -27,6 +26,7 @@ from budget.records import record
 MORE_BYTES = 10 * 1024
 """What this much more flash would buy is part of every choice."""
 Types = Mapping[str, TensorType]
+_WORTH = 0.5
 _TABLE_CORE = "cortex-m4"  # cores with the same instructions choose by its cycles
 
 
@@ -131,7 +131,7 @@ def choose_variants(
     return variants, _choice(found, more, open_layers, limits)
 
 
-@dataclass(frozen=True)
+@record
 class _Setting:
     """What is the same for all layers; see `choose_variants`."""
 
@@ -148,6 +148,11 @@ class _Setting:
         """How many nodes have the same shapes."""
         return Counter(signature(self.shape(node)) for node in self.graph.nodes)
 
+    @cached_property
+    def macs(self) -> int:
+        """Of all nodes."""
+        return sum(node_cost(node, self.types).macs for node in self.graph.nodes)
+
     def shape(self, node: Node) -> Shape:
         """Of a node."""
         return Shape(node, self.types, node_cost(node, self.types))
@@ -163,7 +168,8 @@ def _layer(index: int, node: Node, setting: _Setting) -> _Layer | None:
     if room is not None:
         variants = [v for v in variants if v.scratch_bytes <= room] or [PORTABLE]
     shape = setting.shape(node)
-    own = signature(shape)
+    same = signature(shape)
+    own = is_own(shape.cost, setting.macs, optimise)
     plain = multiplier_bytes(node, graph, setting.types) + sum(
         setting.types[name].size_bytes
         for name in node.present_inputs
@@ -175,10 +181,10 @@ def _layer(index: int, node: Node, setting: _Setting) -> _Layer | None:
         if cycles is None:
             continue
         size = plain if variant.table_bytes is None else variant.table_bytes
-        code = code_of(shape, variant.name, optimise, table)
+        code = code_of(shape, variant.name, optimise, table, own=own)
         names = [f"{node.op} {kind_of(variant.name)}".strip()]
-        if setting.repeated[own] > 1:
-            names.append(f"={code} {variant.name} {own}")
+        if setting.repeated[same] > 1:
+            names.append(f"={code} {variant.name} {same}")
         else:
             size += code
         waited = setting.limits.wait_states * cycles.wait_cycles
@@ -204,14 +210,14 @@ def _price(
     usual: Sequence[Variant],
     graph: Graph,
 ) -> float:
-    """Cycles that a byte must save: a percent of the usual ones for a percent of the flash."""
+    """Cycles that a byte must save."""
     wanted = {node.name: variant.name for node, variant in zip(graph.nodes, usual)}
     picks = [
         next((i for i, v in enumerate(layer.variants) if v.name == wanted[layer.node.name]), 0)
         for layer in layers
     ]
     cycles, flash = total_of(picks, options, shared)
-    return cycles / max(flash, 1)
+    return _WORTH * cycles / max(flash, 1)
 
 
 def _choice(

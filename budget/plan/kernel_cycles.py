@@ -15,7 +15,13 @@ from importlib import resources
 from typing import Any
 
 from budget.graph import TensorType
-from budget.plan.kernel_features import Shape, code_features, features_of, signature
+from budget.plan.kernel_features import (
+    Shape,
+    code_features,
+    features_of,
+    is_own,
+    signature,
+)
 from budget.plan.program import Program, Step
 from budget.plan.variants import kind_of
 from budget.records import record
@@ -103,9 +109,22 @@ def cycles_of(
 
 
 def code_of(
-    shape: Shape, variant: str, optimise: str, table: Mapping[str, Any] | None = None
+    shape: Shape,
+    variant: str,
+    optimise: str,
+    table: Mapping[str, Any] | None = None,
+    *,
+    own: bool = True,
 ) -> int:
-    """Bytes of code of a step and of the functions written for it; 0 where it is not known."""
+    """Bytes of code of a step and of the functions written for it; 0 where it is not known.
+
+    Args:
+        shape: of the step.
+        variant: of its kernel.
+        optimise: mode that it will be emitted in.
+        table: the one that ships if not given.
+        own: whether the kernel is compiled into the step.
+    """
     whole = load_table() if table is None else table
     mode, key = whole["modes"][optimise], kernel_key(shape, variant)
     exact = mode["measured"].get(key, {}).get(signature(shape))
@@ -114,15 +133,15 @@ def code_of(
     kernel = mode["kernels"].get(key)
     if kernel is None:
         return 0
-    counts = code_features(shape, variant)
-    weights: Mapping[str, float] = kernel.get("code", {})
+    counts = code_features(shape, variant, own=own)
+    weights: Mapping[str, float] = kernel["code"]
     return max(0, round(sum(weight * counts[name] for name, weight in weights.items())))
 
 
 def shared_code(name: str, optimise: str, table: Mapping[str, Any] | None = None) -> int:
     """Bytes of the code that steps of an operator and kind of variant share."""
     whole = load_table() if table is None else table
-    return int(whole["modes"][optimise].get("shared", {}).get(name, 0))
+    return int(whole["modes"][optimise]["shared"].get(name, 0))
 
 
 def program_code(program: Program, optimise: str = "balanced") -> int | None:
@@ -135,7 +154,7 @@ def program_code(program: Program, optimise: str = "balanced") -> int | None:
     mode = load_table()["modes"][optimise]
     functions: set[tuple[str, str]] = set()
     shared: set[str] = set()
-    code = mode["interface"]["base"]
+    code, macs = mode["interface"]["base"], program.cost.macs
     for step in program.steps:
         if not step.kernel:
             continue
@@ -144,10 +163,11 @@ def program_code(program: Program, optimise: str = "balanced") -> int | None:
             return None
         code += mode["interface"]["per_step"]
         shared.add(f"{step.node.op} {kind_of(step.variant)}".strip())
-        own = step.variant, signature(shape)
-        if own not in functions:
-            functions.add(own)
-            code += code_of(shape, step.variant, optimise)
+        function = step.variant, signature(shape)
+        own = is_own(step.cost, macs, optimise)
+        if function not in functions:
+            functions.add(function)
+            code += code_of(shape, step.variant, optimise, own=own)
     return round(code) + sum(mode["shared"].get(name, 0) for name in shared)
 
 

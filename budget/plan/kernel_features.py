@@ -340,17 +340,41 @@ _FEATURES: dict[tuple[str, str], Callable[[Shape, str], Features]] = {
 }
 
 
-def code_features(shape: Shape, variant: str) -> Features:
-    """What the code of a step and of the functions written for it consists of."""
+HOT_SHARE = 0.1
+"""From this part of all MACs on, `balanced` gives a step a kernel of its own."""
+
+
+def is_own(cost: Cost, macs: int, optimise: str) -> bool:
+    """Whether a step's kernel is compiled into it.
+
+    Args:
+        cost: of the step.
+        macs: of the whole program.
+        optimise: mode that it will be emitted in.
+    """
+    if optimise == "balanced":
+        return bool(cost.macs) and cost.macs >= HOT_SHARE * macs
+    return optimise == "time"
+
+
+def code_features(shape: Shape, variant: str, *, own: bool) -> Features:
+    """What the code of a step and of the functions written for it consists of.
+
+    Args:
+        shape: of the step.
+        variant: of its kernel.
+        own: whether the kernel is compiled into the step.
+    """
     kind = kind_of(variant)
     found: Features = {"one": 1, "cuts": shape.cuts, "ties": int(shape.rounds_away)}
+    found["own"] = int(own)
     if kind in ("armv7em-pointwise", "armv7em-columns", "armv7em-columns-down"):
         depth = shape.w.element_count // shape.w.shape[0]
         times, steps = gemm_loops(depth, number_of(variant, "u", UNROLLED_STEPS))
         found |= {"steps": steps, "loop": int(times > 1), "ragged": int(shape.y.shape[3] % 4 > 0)}
         if kind != "armv7em-pointwise":
-            found["colours"] = int(shape.x.shape[3] == 3)
-            found["single"] = int(shape.x.shape[3] % 4 > 0)
+            found["colours"] = int(own and shape.x.shape[3] == 3)
+            found["single"] = int(own and shape.x.shape[3] % 4 > 0)
     elif kind == "armv7em-rows":
         channels = shape.w.shape[0]
         times, steps = row_loops(

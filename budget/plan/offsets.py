@@ -25,7 +25,7 @@ SEARCHED_SPANS = 300
 """Above so many spans branch and bound is not tried."""
 SEARCH_WORK = 1_000_000
 """Elementary steps that each search may take beyond that: about a tenth of a second."""
-OVERLAID_WORK = 100_000
+OVERLAID_WORK = 10_000
 """The same where outputs lie over inputs."""
 PATIENCE = 5
 """How many times as long spans few enough to be searched are worth where the bound is not met."""

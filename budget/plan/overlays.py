@@ -24,6 +24,8 @@ LOOKAHEAD: dict[tuple[str, str], int] = {
     ("conv_2d", "armv7em-pointwise"): 0,
     ("conv_2d", "armv7em-columns"): 0,
     ("conv_2d", "armv7em-rows"): 0,
+    ("conv_2d", "armv7em-winograd2"): 0,
+    ("conv_2d", "armv7em-winograd4"): 0,
     ("fully_connected", "armv7em-rows"): 0,
 }
 

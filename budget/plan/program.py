@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
@@ -25,7 +25,7 @@ class Role(StrEnum):
     STATE = "state"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Buffer:
     """A run of bytes in the arena.
 
@@ -46,7 +46,7 @@ class Buffer:
     offset_bytes: int = -1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Location:
     """Where a tensor lies: a buffer and a byte offset into it (views, concat without copies)."""
 
@@ -54,7 +54,7 @@ class Location:
     offset_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     """One kernel call.
 

@@ -21,7 +21,7 @@ import numpy as np
 from budget.codegen import EmitOptions
 from budget.codegen.emit import render_library
 from budget.codegen.footprint import load_table
-from budget.codegen.source import function_name, write_steps
+from budget.codegen.source import Source, function_name, write_steps
 from budget.core.build import OPTIMISE_FLAGS, build, find_compiler
 from budget.core.elf import Elf, load_elf
 from budget.core.flash import FlashTiming, Waits
@@ -83,6 +83,24 @@ def random_inputs(program: Program, seed: int = 0) -> dict[str, Array]:
     return found
 
 
+_ENTRIES = [f"{_NAME}_init", f"{_NAME}_invoke"]
+
+
+def _built(
+    program: Program, mode: str, compiler: str | None, flags: Sequence[str]
+) -> tuple[Source, Elf]:
+    """What is written of a program, and built."""
+    written = write_steps(program, EmitOptions(_NAME, CORE, mode))  # type: ignore[arg-type]
+    image = build(
+        {path: text.encode() for path, text in render_library(written).items()},
+        CORE,
+        keep=_ENTRIES,
+        compiler=find_compiler(compiler),
+        flags=(*OPTIMISE_FLAGS[mode], *flags),
+    )
+    return written, load_elf(image.data)
+
+
 def measure_steps(
     program: Program, mode: str, compiler: str | None = "gcc", flags: Sequence[str] = ()
 ) -> list[Sample]:
@@ -92,25 +110,14 @@ def measure_steps(
         FirmwareError: an output differs from the interpreter's.
         MissingToolError: no emulator or compiler.
     """
-    options = EmitOptions(_NAME, CORE, mode)  # type: ignore[arg-type]
-    written = write_steps(program, options)
-    sources = {path: text.encode() for path, text in render_library(written).items()}
-    keep = [f"{_NAME}_init", f"{_NAME}_invoke"]
-    image = build(
-        sources,
-        CORE,
-        keep=keep,
-        compiler=find_compiler(compiler),
-        flags=(*OPTIMISE_FLAGS[mode], *flags),
-    )
-    elf = load_elf(image.data)
+    written, elf = _built(program, mode, compiler, flags)
     machine = Machine(elf)
     graph, types = program.graph, program.types
     places = {n: machine.allocate(types[n].size_bytes) for n in (*graph.inputs, *graph.outputs)}
     inputs = random_inputs(program)
 
     def prepare() -> Sequence[int]:
-        machine.call(keep[0])
+        machine.call(_ENTRIES[0])
         for name in graph.inputs:
             machine.write(places[name], np.ascontiguousarray(inputs[name]).tobytes())
         return list(places.values())
@@ -118,7 +125,7 @@ def measure_steps(
     functions = {function_name(step): step for step in program.steps if step.kernel}
     # the compiler may append to the names: .constprop.0
     scopes = [s for name, s in elf.symbols.items() if s.is_function and _stem(name) in functions]
-    timed = timed_call(machine, keep[1], prepare, timing_of(CORE), scopes=scopes, flash=FLASH)
+    timed = timed_call(machine, _ENTRIES[1], prepare, timing_of(CORE), scopes=scopes, flash=FLASH)
     _require_equal(program, machine, places, inputs)
     waits = timed.waits or [Waits()] * (len(timed.profile.scopes) + 1)
     spent: dict[str, tuple[int, int]] = dict.fromkeys(functions, (0, 0))
@@ -126,6 +133,19 @@ def measure_steps(
     for (name, count), wait in zip(timed.profile.scopes, waits[1:], strict=True):
         cycles, waited = spent[_stem(name)]
         spent[_stem(name)] = cycles + count.cycles, waited + wait.cycles
+    return _samples(program, written, elf, spent)
+
+
+def measure_code(program: Program, mode: str) -> list[Sample]:
+    """The same without running it: code alone, cycles 0."""
+    written, elf = _built(program, mode, "gcc", ())
+    return _samples(program, written, elf, {})
+
+
+def _samples(
+    program: Program, written: Source, elf: Elf, spent: Mapping[str, tuple[int, int]]
+) -> list[Sample]:
+    functions = {function_name(step): step for step in program.steps if step.kernel}
     own = {
         function_name(step): _DEFINED.findall("\n".join(code.functions))
         for step, code in written.steps
@@ -133,9 +153,9 @@ def measure_steps(
     kinds = {shared_name(step) for step in functions.values()}
     alone = _shared_bytes(elf, functions, own) if len(kinds) == 1 else None
     samples = []
-    for name, (cycles, waited) in spent.items():
-        step = functions[name]
-        shape = Shape(step.node, types, step.cost)
+    for name, step in functions.items():
+        cycles, waited = spent.get(name, (0, 0))
+        shape = Shape(step.node, program.types, step.cost)
         if shape.is_constant:  # the compiler leaves the whole layer out
             continue
         samples.append(
@@ -145,7 +165,7 @@ def measure_steps(
                 features_of(shape, step.variant),
                 cycles,
                 waited / FLASH.wait_states,
-                code_features(shape, step.variant),
+                code_features(shape, step.variant, own=step.index in written.sharing.own),
                 _code_bytes(elf, name, own[name]),
                 (shared_name(step), alone),
             )
@@ -161,7 +181,7 @@ def shared_name(step: Step) -> str:
 def _code_bytes(elf: Elf, function: str, written: Sequence[str]) -> int:
     """Of a step's function, what the compiler split off it, and the functions written for it."""
     split = [s.size_bytes for n, s in elf.symbols.items() if s.is_function and _stem(n) == function]
-    found = (elf.symbols.get(name) for name in written)
+    found = (elf.symbols.get(name) for name in set(written))  # in assembly and in plain C
     return sum(split) + sum(symbol.size_bytes for symbol in found if symbol is not None)
 
 
@@ -215,7 +235,7 @@ def make_table(
             groups[sample.key].append(sample)
         measured: dict[str, dict[str, list[float]]] = defaultdict(dict)
         for sample in kept:
-            entry = [sample.cycles, round(sample.wait_cycles, 1), sample.code_bytes]
+            entry = [sample.cycles, round(sample.wait_cycles, 1)]
             measured[sample.key][sample.signature] = entry
         modes[mode] = {
             "kernels": {key: fit(group) for key, group in sorted(groups.items())},

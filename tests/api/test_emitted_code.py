@@ -14,10 +14,10 @@ def test_flash_is_the_emitter_s(model: str) -> None:
     found = check(model, device="stm32l4r5", runtime="budget-c")
     code = emitted_code(found.model, found.program, found.device)
     assert code is not None
-    emitted = emit(model, None, target="cortex-m4").manifest
-    assert code.value == emitted["prediction"]["code_bytes"]
+    emitted = emit(model, None, device="stm32l4r5").manifest
+    assert code.low < emitted["prediction"]["code_bytes"] < code.high
     flash = found.inference.flash
-    assert flash.value == pytest.approx(emitted["prediction"]["flash_bytes"], rel=0.001)
+    assert flash.value == pytest.approx(emitted["prediction"]["flash_bytes"], rel=0.06)
     assert flash.low < flash.value < flash.high
     assert found.inference.cycles is not None
     assert emitted["prediction"]["cycles"] < found.inference.cycles.value

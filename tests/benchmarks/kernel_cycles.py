@@ -111,6 +111,30 @@ def planned(graph: Any, mode: str, *, removes: bool = True) -> Program:
     return plan(graph, remove_constant_channels=removes, target=target, optimise=mode)
 
 
+def lone_layers(seed: int) -> Iterator[Layers]:
+    """Graphs of two layers of one kind of kernel, which show the code that its steps share."""
+    found = Layers(seed)
+    for channels in (8, 16):
+        found.convolution((4, 4, channels), 8)
+    yield found
+    found = Layers(seed)
+    for height in (9, 11):
+        found.convolution((height, 1, 8), 8, (3, 1))
+    yield found
+    found = Layers(seed)
+    for depth in (16, 32):
+        found.fully_connected(depth, 8)
+    yield found
+    found = Layers(seed)
+    for size in (3, 4):
+        found.add((1, size, size, 8), 1.0, Activation.NONE)
+    yield found
+    found = Layers(seed)
+    for size in (3, 4):
+        found.average((size, size, 8), (size, size), (size, size))
+    yield found
+
+
 def ways(graph: Any, mode: str) -> Iterator[Program]:
     """With every tuned implementation; there are none for size."""
     return every_way(graph, "portable" if mode == "size" else CORE, mode)
@@ -140,6 +164,7 @@ def jobs() -> Iterator[tuple[str, str, int | str]]:
             yield mode, "layers", seed
         if mode != "size":
             yield mode, "portable layers", 500
+            yield mode, "lone layers", 600
 
 
 def measured(job: tuple[str, str, int | str]) -> list[Sample]:
@@ -149,7 +174,8 @@ def measured(job: tuple[str, str, int | str]) -> list[Sample]:
         graph = remove_constant_channels(network(str(which))).graph
         programs = list(ways(graph, mode))
     else:
-        graphs = [found.graph() for found in layers(int(which))]
+        make = lone_layers if source == "lone layers" else layers
+        graphs = [found.graph() for found in make(int(which))]
         programs = [
             program
             for graph in graphs

@@ -1,78 +1,91 @@
-"""The table of kernels: fits, and what must not enter it."""
+"""What is measured for the table: only kernels that are right may enter it."""
 
 from __future__ import annotations
 
+import json
 import shutil
+import sys
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from budget.tuning import kernel_table
-from budget.tuning.kernel_table import Sample, fit, make_table, measure_steps
+from budget.core.machine import FirmwareError
+from budget.plan import plan
+from budget.plan.alternatives import alternatives
+from budget.plan.precision import deployed_types
+from budget.tuning.kernel_table import measure_steps, render
+from budget.tuning.ways import every_way
 
-pytest.importorskip("scipy")
+sys.path.insert(0, str(Path(__file__).parents[1] / "codegen"))
+from layers import Layers
 
+from budget.ops import Padding
 
-def samples(seed: int, noise: float = 0.0) -> list[Sample]:
-    random = np.random.default_rng(seed)
-    found = []
-    for number in range(40):
-        counts = {"products": float(random.integers(1, 5000)), "never": 0.0, "one": 1.0}
-        cycles = 15 * counts["products"] + 200
-        cycles *= 1 + noise * random.uniform(-1, 1)
-        found.append(Sample("conv", str(number), counts, round(cycles), 3 * counts["products"]))
-    return found
-
-
-def test_a_fit_finds_the_weights_that_samples_were_made_with() -> None:
-    found = fit(samples(1))
-    assert found["cycles"] == pytest.approx({"products": 15, "one": 200}, rel=1e-3)
-    assert found["wait_cycles"]["products"] == pytest.approx(3, rel=1e-3)
-    assert found["cycles_error_ratio"] < 1e-3
-    assert 0.01 < fit(samples(1, 0.1))["cycles_error_ratio"] < 0.12
+pytestmark = pytest.mark.skipif(
+    not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M"
+)
 
 
-def test_weights_are_never_negative() -> None:
-    rows = [
-        Sample("k", str(n), {"a": float(n), "b": float(n + 1)}, 10 * n + 1, 0.0) for n in range(9)
-    ]
-    assert all(weight > 0 for weight in fit(rows)["cycles"].values())
+def convolution() -> Layers:
+    layers = Layers(1)
+    layers.convolution((4, 8, 8), 8, (3, 3), (1, 1), Padding(1, 1, 1, 1))
+    return layers
 
 
-def small() -> Any:
-    from budget.api.models import prepare
-    from budget.plan import plan
-
-    return plan(prepare("zoo:tiny-ad").graph, target="cortex-m4")
-
-
-@pytest.fixture
-def tools() -> None:
+def test_every_implementation_of_a_layer_is_measured_once() -> None:
     pytest.importorskip("unicorn")
-    pytest.importorskip("capstone")
-    if shutil.which("arm-none-eabi-gcc") is None:
-        pytest.skip("no arm-none-eabi-gcc")
+    graph = convolution().graph()
+    (node,) = graph.nodes
+    names = [v.name for v in alternatives(node, graph, deployed_types(graph, None), "cortex-m4")]
+    samples = [
+        sample
+        for program in every_way(graph, "cortex-m4", "balanced")
+        for sample in measure_steps(program, "balanced")
+    ]
+    assert [sample.key.split()[-1] for sample in samples] == names[1:]
+    assert "armv7em-winograd2" in names and "armv7em-columns+wide" in names
+    assert all(sample.cycles > 0 and sample.code_bytes > 0 for sample in samples)
 
 
-@pytest.mark.usefixtures("tools")
-def test_steps_are_measured_and_kept_by_their_shape() -> None:
-    program = small()
-    rows = measure_steps(program, "balanced")
-    assert len(rows) == sum(1 for step in program.steps if step.kernel)
-    assert all(row.cycles > 0 and row.wait_cycles >= 0 for row in rows)
-    table = make_table({"balanced": rows}, {"balanced": rows})
-    measured = table["modes"]["balanced"]["measured"]
-    assert sum(len(shapes) for shapes in measured.values()) == len({r.signature for r in rows})
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "armv7em-columns",
+        "armv7em-columns+u36",
+        "armv7em-columns+wide",
+        "armv7em-columns+ram",
+        "armv7em-winograd2",
+        "armv7em-winograd4",
+    ],
+)
+def test_a_wrong_implementation_never_enters_the_table(
+    variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One tap of each channel, negated where it is packed: the measurement is refused."""
+    pytest.importorskip("unicorn")
+    from budget.codegen.steps import armv7em_convolution, armv7em_winograd, armv7em_winograd2
+
+    for module in (armv7em_convolution, armv7em_winograd, armv7em_winograd2):
+        right: Any = module.stream
+
+        def wrong(weights: Any, *others: Any, right: Any = right) -> Any:
+            planted = weights.copy()
+            planted[:, ..., 1] = -planted[:, ..., 1]
+            return right(planted, *others)
+
+        monkeypatch.setattr(module, "stream", wrong)
+    graph = convolution().graph()
+    (node,) = graph.nodes
+    found = {v.name: v for v in alternatives(node, graph, deployed_types(graph, None), "cortex-m4")}
+    program = plan(graph, target="cortex-m4", forced={node.name: found[variant]})
+    assert program.steps[0].variant == variant
+    with pytest.raises(FirmwareError, match="a kernel is wrong"):
+        measure_steps(program, "balanced")
 
 
-@pytest.mark.usefixtures("tools")
-def test_a_wrong_kernel_does_not_enter(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = kernel_table.run
-
-    def other(graph: Any, inputs: Any) -> Any:
-        return {name: values ^ 1 for name, values in run(graph, inputs).items()}
-
-    monkeypatch.setattr(kernel_table, "run", other)
-    with pytest.raises(kernel_table.FirmwareError, match="a kernel is wrong"):
-        measure_steps(small(), "balanced")
+def test_the_text_of_a_table_has_short_rows_and_every_number() -> None:
+    table = {"modes": {"time": {"measured": {"conv": {"a/(1, 1)": [1, 2.5], "b": [3, 4.0]}}}}}
+    text = render(table)
+    assert json.loads(text) == table
+    assert '"a/(1, 1)": [ 1, 2.5 ]' in text
