@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
 
 _EXAMPLES = (
     "Examples:  budget emit zoo:hotword -o hotword --target cortex-m4  ·  "
+    "budget emit zoo:hotword -o hotword --front-end  ·  "
     "budget emit model.tflite -o out --device stm32l4r5 --flash 64KiB --optimise time"
 )
 
