@@ -7,6 +7,7 @@ import io
 import json as jsons
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -84,8 +85,13 @@ def _noise(result: Shrinkage) -> Text:
 
 
 def _front(result: Shrinkage) -> Table:
-    table = Table(title="Candidates that no other beats", title_justify="left")
-    table.add_column("ways", overflow="fold")
+    table = Table(
+        title="Candidates that no other beats",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("ways", overflow="fold", min_width=14)
     for name in ("accuracy", "energy", "flash", "RAM", "of budget"):
         table.add_column(name, justify="right", no_wrap=True)
     for o in result.front[:_MOST_ROWS]:
@@ -101,17 +107,20 @@ def _front(result: Shrinkage) -> Table:
 
 
 def _steps(result: Shrinkage) -> Table:
-    table = Table(title="Steps (accuracy on the examples that candidates are compared on)",
-                  title_justify="left")  # fmt: skip
+    table = Table(
+        title="Steps (accuracy on the examples that candidates are compared on)",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+    )
     table.add_column("step", overflow="fold", min_width=14)
-    for name in ("accuracy", "MACs", "weights", "latency", "energy", "flash", "RAM"):
+    for name in ("accuracy", "MACs", "latency", "energy", "flash", "RAM"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in result.lines:
         table.add_row(
             escape(line.step),
             "–" if line.accuracy is None else f"{line.accuracy:.1%}",
             text.count(line.macs),
-            units.format(line.weight_bytes, "bytes"),
             "–" if line.latency_s is None else units.format(line.latency_s, "s"),
             units.format(line.energy_j, "J"),
             units.format(line.flash_bytes, "bytes"),

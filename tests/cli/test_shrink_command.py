@@ -1,0 +1,56 @@
+"""`budget shrink` as a user types it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import budget.api.shrink
+from budget.cli.app import application
+from budget.errors import BudgetError, UsageError
+
+FIT = ("shrink", "zoo:digits", "-d", "efm32pg12", "--deadline", "4ms")
+
+
+def invoke(*words: str, expected: type[BaseException] | None = None):
+    result = CliRunner().invoke(application(["shrink"]), [*words])
+    if expected is not None:
+        assert isinstance(result.exception, expected), result.output
+    return result
+
+
+def test_an_interruption_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def cut(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(budget.api.shrink, "shrink", cut)
+    result = invoke(*FIT, "-o", str(tmp_path / "x.tflite"))
+    assert result.exit_code == 130
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (("--input-range", "bright"), "no range"),
+        (("--front", "front.xls"), "format is not known"),
+        (("--min-accuracy", "3 m"), ""),
+        (("--ways", "prune:keep=7"), "keep=7"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    tmp_path: Path, words: tuple[str, ...], match: str
+) -> None:
+    result = invoke(*FIT, "-o", str(tmp_path / "x.tflite"), *words, expected=BudgetError)
+    assert isinstance(result.exception, UsageError) and match in str(result.exception)
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_groups_the_options() -> None:
+    result = invoke("shrink", "--help")
+    assert result.exit_code == 0
+    for word in ("Data", "Search", "Training", "--held-out", "--scheduler", "--copies"):
+        assert word in result.output
