@@ -49,7 +49,8 @@ def refit(
 
     Args:
         original: in float.
-        changed: with layers of the same names, fewer channels.
+        changed: with layers of the same names, fewer channels; layers that share weights with
+            others stay as they are.
         values: what the original computes (`Calibration.activations`).
         kept: for original tensors that lost channels, which stay.
         seed: for the choice of the places that count.
@@ -64,7 +65,8 @@ def refit(
     for node in changed.nodes:
         before = original.nodes_by_name.get(node.name)
         found: dict[str, Array] = {}
-        if before is not None and node.op == before.op and is_linear(changed, node):
+        own = all(len(changed.consumers[name]) == 1 for name in node.present_inputs[1:])
+        if before is not None and node.op == before.op and own and is_linear(changed, node):
             found = _fitted(original, changed, before, node, values, running, kept, random)
             for name, data in found.items():
                 data.setflags(write=False)

@@ -115,7 +115,14 @@ def tensorflow_int8(task: Task, calibration: np.ndarray) -> bytes:
     else:
         import keras
 
-        model = keras.models.load_model(task.path, compile=False)
+        class Depthwise(keras.layers.DepthwiseConv2D):
+            """Files of Keras 2 say groups=1, which Keras 3 refuses."""
+
+            def __init__(self, *arguments: Any, groups: int = 1, **options: Any) -> None:
+                super().__init__(*arguments, **options)
+
+        old = {"DepthwiseConv2D": Depthwise}
+        model = keras.models.load_model(task.path, compile=False, custom_objects=old)
         single = keras.Input(batch_shape=(1, *model.input_shape[1:]), name="input")
         converter = tf.lite.TFLiteConverter.from_keras_model(keras.Model(single, model(single)))
     (name,) = task.graph.inputs

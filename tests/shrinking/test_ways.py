@@ -15,6 +15,7 @@ from budget.ops.shaping import ReshapeAttributes, SliceAttributes, StridedSliceA
 from budget.shrinking.early_exit import cuts, macs_of
 from budget.shrinking.prune import SCORES, importance, prune
 from budget.shrinking.quantize import random_samples
+from budget.shrinking.refit import refit
 from budget.shrinking.stored import real_outputs, stored_inputs
 from budget.shrinking.way import Calibration, Shrunk, find, names, parse, way_class
 from budget.transforms.channels import Channels
@@ -294,3 +295,22 @@ def test_what_holds_on_to_its_size_is_named(op: str) -> None:
     builder.output("y")
     with pytest.raises(UnsupportedModelError, match="holds on to its size"):
         resize_inputs(builder.build(), {"x": (4, 3)})
+
+
+def test_layers_that_share_weights_are_not_fitted() -> None:
+    builder = GraphBuilder("shared")
+    builder.input("x", TensorType((1, 4), DType.FLOAT32))
+    random = np.random.default_rng(0)
+    builder.constant("w", random.normal(size=(4, 4)).astype(np.float32))
+    builder.constant("v", random.normal(size=(4, 4)).astype(np.float32))
+    previous = "x"
+    for index, weights in enumerate(("w", "w", "v")):
+        name = builder.tensor(f"y{index}", TensorType((1, 4), DType.FLOAT32))
+        builder.node("fully_connected", [previous, weights], [name], FullyConnectedAttributes())
+        previous = name
+    builder.output(previous)
+    graph = verify(builder.build())
+    calibration = Calibration(random_samples(graph, 20))
+    fitted = refit(graph, graph, calibration.activations(graph), {})
+    np.testing.assert_array_equal(fitted.constant("w"), graph.constant("w"))
+    np.testing.assert_allclose(fitted.constant("v"), graph.constant("v"), atol=1e-4)
