@@ -30,7 +30,7 @@ def _mul(a: Int64s | int, b: Int64s | int) -> Int64s:
     nudge = np.where(product >= 0, 1 << 14, 1 - (1 << 14))
     total = product + nudge
     high = np.where(total >= 0, total >> 15, -((-total) >> 15))
-    limited: Int64s = np.minimum(high, _MAX)
+    limited: Int64s = np.asarray(np.minimum(high, _MAX), np.int64)
     return limited
 
 
@@ -38,7 +38,8 @@ def _shift(x: Int64s, exponent: int) -> Int64s:
     """X · 2^exponent: saturates to the left, rounds to the right."""
     if exponent <= 0:
         return rounding_divide_by_pot(x, -exponent)
-    return np.clip(x << exponent, _MIN, _MAX)
+    shifted: Int64s = np.asarray(np.clip(x << exponent, _MIN, _MAX), np.int64)
+    return shifted
 
 
 def _half_sum(a: Int64s, b: int) -> Int64s:

@@ -9,7 +9,7 @@ GRU or a simple recurrent layer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,11 @@ def recognise(
     return None
 
 
+def _without_activation(attributes: Any) -> Any:
+    values = {item.name: getattr(attributes, item.name) for item in fields(attributes)}
+    return type(attributes)(**{**values, "activation": Activation.NONE})
+
+
 class _Step:
     def __init__(
         self,
@@ -92,10 +97,23 @@ class _Step:
         states: Sequence[str],
         following: Sequence[str],
     ) -> None:
-        self.tensors = tensors
-        self.producers = {out: node for node in nodes for out in node.outputs}
+        self.tensors = dict(tensors)
+        self.producers: dict[str, Node] = {}
+        for node in nodes:
+            self.producers.update(dict.fromkeys(node.outputs, node))
+            if getattr(node.attributes, "activation", Activation.NONE) is Activation.RELU:
+                self._unfuse(node)
         self.x, self.states, self.following = x, tuple(states), tuple(following)
         self.symbols = {x, *states}
+
+    def _unfuse(self, node: Node) -> None:
+        """Sees a fused relu as a node behind the one it is fused into."""
+        out = node.outputs[0]
+        bare = f"{out}/bare"
+        self.tensors[bare] = replace(self.tensors[out], name=bare)
+        attributes = _without_activation(node.attributes)
+        self.producers[bare] = replace(node, outputs=(bare,), attributes=attributes)
+        self.producers[out] = Node(out, "relu", (bare,), (out,))
 
     def lstm(self) -> Cell:
         """Two states: h' = o · f(c'), c' = forget · c + input · g."""

@@ -152,7 +152,7 @@ def mat_mul(c: Context, node: Node) -> Lowered:
     if isinstance(b, np.ndarray) and b.ndim == 2 and not adj_a and len(c.shape(a)) >= 2:
         from budget.ops.fully_connected import FullyConnectedAttributes
 
-        weights = b if adj_b else np.ascontiguousarray(b.T)
+        weights = b if adj_b else c.permute(node, b, (1, 0))
         attributes = FullyConnectedAttributes(keep_dimensions=len(c.shape(a)) > 2)
         return c.emit(node, "fully_connected", [a, weights], attributes)
     return c.emit(node, "batch_matmul", [a, b], BatchMatmulAttributes(adj_a, adj_b))
