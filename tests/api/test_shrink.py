@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,9 @@ def test_a_scheduler_that_does_not_answer_and_missing_dask_are_told(
 ) -> None:
     from budget.api.propose import _on_cluster
 
+    if find_spec("distributed"):
+        with pytest.raises(UsageError, match="no scheduler answers"):
+            _on_cluster(None, "nowhere://x")  # type: ignore[arg-type]
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingToolError, match="Dask"):
         _on_cluster(None, "tcp://127.0.0.1:1")  # type: ignore[arg-type]
