@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from budget.graph import TensorType
@@ -56,7 +56,7 @@ def table_sha256() -> str:
 
 
 def _content() -> bytes:
-    return (resources.files("budget.plan") / TABLE).read_bytes()
+    return (Path(__file__).parent / TABLE).read_bytes()
 
 
 def predicted_cycles(

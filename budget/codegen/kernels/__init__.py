@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 SHARED_WITH_8_BITS = frozenset({"add_s16.h", "mul_s16.h", "pool_s16.h", "reduce_s16.h"})
 _INCLUDE = re.compile(r'^#include "([a-z0-9_]+\.h)"\n', re.MULTILINE)
@@ -19,7 +19,7 @@ _WIDER = (("int8_t", "int16_t"), ("_s8", "_s16"), ("INT8_", "INT16_"), ("int8", 
 @cache
 def text_of(name: str) -> str:
     """The C text of a kernel file."""
-    folder = resources.files(__name__)
+    folder = Path(__file__).parent
     if name in SHARED_WITH_8_BITS:
         text = (folder / name.replace("_s16", "_s8")).read_text(encoding="utf-8")
         for narrow, wide in _WIDER:
