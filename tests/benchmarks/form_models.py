@@ -20,8 +20,11 @@ def _application(name: str, size: int, **options: Any) -> Any:
 def _applications() -> dict[str, Builder]:
     chosen: tuple[tuple[str, int, dict[str, Any]], ...] = (
         ("MobileNet", 64, {"alpha": 0.25}),
+        ("MobileNet", 64, {"alpha": 0.5}),
         ("MobileNet", 64, {}),
         ("MobileNetV2", 64, {"alpha": 0.35}),
+        ("MobileNetV2", 64, {"alpha": 0.5}),
+        ("MobileNetV2", 64, {"alpha": 0.75}),
         ("MobileNetV2", 64, {}),
         ("MobileNetV3Small", 64, {}),
         ("MobileNetV3Large", 64, {}),
@@ -81,8 +84,13 @@ def _recurrent() -> dict[str, Builder]:
         "lstm without bias": lambda: _sequence(lstm(8, use_bias=False)),
         "gru": lambda: _sequence(gru(8)),
         "gru sequences": lambda: _sequence(gru(8, return_sequences=True)),
+        "gru backwards": lambda: _sequence(gru(8, go_backwards=True, return_sequences=True)),
+        "gru without bias": lambda: _sequence(gru(8, use_bias=False)),
         "gru reset before": lambda: _sequence(gru(8, reset_after=False)),
         "simple rnn": lambda: _sequence(layers.SimpleRNN(8, return_sequences=True)),
+        "simple rnn with relu": lambda: _sequence(layers.SimpleRNN(8, activation="relu")),
+        "bidirectional simple rnn": lambda: _sequence(layers.Bidirectional(layers.SimpleRNN(8))),
+        "lstm with relu": lambda: _sequence(lstm(8, activation="relu")),
         "bidirectional lstm": lambda: _sequence(
             layers.Bidirectional(lstm(8, return_sequences=True))
         ),
@@ -122,6 +130,7 @@ def _streaming_convolution() -> Any:
 def _streaming() -> dict[str, Builder]:
     return {
         "streaming lstm": lambda: _streaming_cell("LSTM"),
+        "streaming simple rnn": lambda: _streaming_cell("SimpleRNN"),
         "streaming gru": lambda: _streaming_cell("GRU"),
         "streaming convolution": _streaming_convolution,
     }
