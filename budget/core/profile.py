@@ -52,6 +52,26 @@ class Profile:
     functions: dict[str, Count]
 
 
+_PURPOSES = {
+    # by mnemonic: rounding products scale, their plain relatives multiply
+    **dict.fromkeys(("smmla", "smmlar", "smmul", "smmulr", "ssat", "usat"), "scaling"),
+    **dict.fromkeys(("sxtb16", "sxtab16", "sxtb", "sxtab", "sxth", "pkhbt", "pkhtb"), "widening"),
+    **dict.fromkeys(("sadd16", "ssub16"), "transforming"),
+}
+
+
+def purpose(instruction: Instruction) -> str:
+    """What an instruction is for: multiplying, loads, stores, widening, scaling, branches …"""
+    found = _PURPOSES.get(instruction.text.split()[0].split(".")[0])
+    if found:
+        return found
+    kind = instruction.kind.value
+    return next((name for part, name in _KINDS.items() if part in kind), "other")
+
+
+_KINDS = {"multiply": "multiplying", "branch": "branches", "load": "loads", "store": "stores"}
+
+
 class Pricer:
     """Prices the blocks of a machine for one core.
 
@@ -85,6 +105,44 @@ class Pricer:
                 scopes.append((scope.name, here))
         ordered = sorted(functions.items(), key=lambda item: (-item[1].cycles, item[0]))
         return Profile(total, tuple(scopes), dict(ordered))
+
+    def mix(self, run: Run) -> list[tuple[str, dict[str, int]]]:
+        """What each scope spent its cycles on, by kind of instruction; see `purpose`.
+
+        An instruction costs what its block costs more with it than without it.
+        """
+        found = []
+        shares: dict[tuple[int, int], dict[str, int]] = {}
+        for scope in run.scopes:
+            here: dict[str, int] = {}
+            for pair, times in scope.pairs.items():
+                if pair not in shares:
+                    shares[pair] = self._shares(pair)
+                for name, cycles in shares[pair].items():
+                    here[name] = here.get(name, 0) + cycles * times
+            found.append((scope.name, here))
+        return found
+
+    def _shares(self, pair: Pair) -> dict[str, int]:
+        count, _ = self._pair(pair, 1)
+        previous, address = pair
+        if address == STOP:
+            return {"branches": count.cycles}
+        before = self._machine.block(previous)[-1] if previous else None
+        if before is not None and (
+            before.branches or address != before.address + before.size_bytes
+        ):
+            before = None
+        block = self._machine.block(address)
+        shares: dict[str, int] = {}
+        spent = 0
+        for end, instruction in enumerate(block, 1):
+            cycles = self._timing.price(block[:end], before).cycles
+            name = purpose(instruction)
+            shares[name] = shares.get(name, 0) + cycles - spent
+            spent = cycles
+        shares["branches"] = shares.get("branches", 0) + count.cycles - spent
+        return shares
 
     def _pair(self, pair: Pair, times: int) -> tuple[Count, str]:
         previous, address = pair

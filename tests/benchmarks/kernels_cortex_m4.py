@@ -3,7 +3,9 @@
     python tests/benchmarks/kernels_cortex_m4.py [--optimise time|balanced] [MODEL …]
 
 Zero wait states; outputs are compared with the integer meaning of the graph. Per kernel: MACs in a
-cycle, where SMLAD would allow 2 (Winograd's count those of the direct form, hence may pass 2).
+cycle, where SMLAD would allow 2 (Winograd's count those of the direct form, hence may pass 2), and
+below what the cycles were spent on, by kind of instruction as the core prices them: what is not
+multiplying is what keeps a kernel from that limit.
 Exits with 1 where an output differs.
 
 Others: TensorFlow Lite Micro (90b983c2) with CMSIS-NN (4ab83cc3), core -Os and kernels -O2, by the
@@ -18,7 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,11 @@ def measure(folder: Path, name: str, optimise: str) -> bool:
     exact = all(np.array_equal(found[key], expected[key]) for key in expected)
     steps = {step.index: step for step in program.steps}
     kinds: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    mixes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for scope, mix in model.mix():
+        if scope:
+            step = steps[int(scope.split("_")[1])]
+            mixes[step.node.op, step.variant or "portable"].update(mix)
     for scope, count in profile.scopes:
         step = steps[int(scope.split("_")[1])]
         outputs = program.types[step.node.outputs[0]].element_count
@@ -72,10 +79,14 @@ def measure(folder: Path, name: str, optimise: str) -> bool:
     constants = sum(step.weight_bytes for step in program.steps)
     print(f"  flash {model.elf.flash_bytes:,} B, arena {program.arena_bytes:,} B; "
           f"the model's constants {constants:,} B")  # fmt: skip
-    print("  kernel                                      cycles        MAC  MAC/cycle  per output")
+    print(
+        "  kernel                                          cycles        MAC  MAC/cycle  per output"
+    )
     for (op, variant), (spent, macs, outputs) in sorted(kinds.items(), key=lambda i: -i[1][0]):
         rate = f"{macs / spent:9.3f}" if macs else " " * 9
-        print(f"  {op:18} {variant:20} {spent:10,} {macs:10,}  {rate} {spent / outputs:11.1f}")
+        print(f"  {op:18} {variant:24} {spent:10,} {macs:10,}  {rate} {spent / outputs:11.1f}")
+        parts = sorted(mixes[op, variant].items(), key=lambda item: -item[1])
+        print("    " + ", ".join(f"{name} {cycles / spent:.0%}" for name, cycles in parts))
     return exact
 
 

@@ -61,4 +61,9 @@ class VirtualModel:
             data = self.machine.read(self.places[name], types[name].size_bytes)
             found = np.frombuffer(data, types[name].dtype.numpy)
             results[name] = found.reshape(types[name].shape)
+        self.last = run
         return results, self.pricer.profile(run) if count else None
+
+    def mix(self) -> list[tuple[str, dict[str, int]]]:
+        """What each step of the last counted run spent its cycles on."""
+        return self.pricer.mix(self.last)
