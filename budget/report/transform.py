@@ -9,8 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from budget import units
-from budget.api.transform import Change, Transformation
+from budget.api.transform import Transformation
 from budget.api.transform_price import Price
+from budget.api.transform_witness import Change
 from budget.report.console import err_console, out_console, print_json, print_notes
 
 

@@ -263,6 +263,8 @@ def test_users_examples_and_device(frozen: Path, tmp_path: Path) -> None:
     )
     change = np.abs(outputs_of(frozen, x) - outputs_of(out, x)).max()
     assert step["change"]["absolute"] == pytest.approx(change, rel=1e-3)
+    with pytest.raises(UsageError, match="and what is given"):
+        budget.transform(frozen, RoundWeights(8), examples=[{"x": np.zeros(3)}])
     by_hand = budget.transform(frozen, RoundWeights(8), examples=[{"x": x}])
     assert by_hand.steps[0].change is not None
     assert by_hand.steps[0].change.absolute == pytest.approx(change, rel=1e-3)
