@@ -57,9 +57,11 @@ def explore(
     if scheduler:
         _spread(search, _on_cluster(bench.task, scheduler), left, trials, say)
         return tuple(search.outcomes())
+    known = {outcome.ways: outcome for outcome in done}
     for _ in range(left):
         number, chosen = search.ask()
-        outcome = bench.evaluate(chosen)
+        outcome = known.get(chosen) or bench.evaluate(chosen)
+        known[chosen] = outcome
         search.tell(number, outcome)
         say(f"candidate {len(search.outcomes())} of {trials}: {described(outcome)}")
     return tuple(search.outcomes())

@@ -33,7 +33,7 @@ from budget.shrinking.search import Outcome, front, knobs
 from budget.verdict import Verdict
 from budget.writers.tflite import write_tflite
 
-DEFAULT_WAYS = ("prune", "int8")
+DEFAULT_WAYS = ("prune", "low-rank", "int8")
 DEFAULT_TRIALS = 10
 DEFAULT_TOLERANCE = 0.005
 
