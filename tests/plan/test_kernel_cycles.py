@@ -53,10 +53,10 @@ def test_the_prediction_is_what_the_virtual_core_takes(name: str, mode: str) -> 
     steps = sum(layer.count.cycles for layer in measured.layers)
     assert measured.count.cycles / steps < 1.03
     program = planned(name, mode)
-    # the table was measured before shared kernels were closed to the compiler (`noipa`), which
-    # costs them up to 11 %: within 3 % again once it is measured anew
-    assert cycles(program, mode) == pytest.approx(measured.count.cycles, rel=0.12)
-    assert cycles(program, mode, weights_only()) == pytest.approx(steps, rel=0.14)
+    assert cycles(program, mode) == pytest.approx(measured.count.cycles, rel=0.03)
+    # of digits most is spent in kernels that are left to the compiler
+    far = 0.07 if name == "digits" else 0.05
+    assert cycles(program, mode, weights_only()) == pytest.approx(steps, rel=far)
 
 
 def test_every_weight_is_of_a_count_that_exists() -> None:
