@@ -75,11 +75,12 @@ def _from_file(path: Path, graph: Graph) -> list[dict[str, Array]]:
 def _arrays(path: Path) -> dict[str, Array]:
     try:
         _check_size(path)
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.stem: loaded}
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
+        with path.open("rb") as file:  # numpy leaves it open where the archive is damaged
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {path.stem: loaded}
+            with loaded:
+                arrays = {name: loaded[name] for name in loaded.files}
     except _STUMBLES as error:
         raise UsageError(
             f"cannot be read as an array: {str(error) or type(error).__name__}",

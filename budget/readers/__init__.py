@@ -11,7 +11,7 @@ from budget.graph.graph import Graph
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _ZIP_SIGNATURE = b"PK\x03\x04"
 _TFLITE_MARK = b"TFL3"  # at byte 4
-_KINDS = "a .tflite file, a frozen GraphDef, a SavedModel folder, a .keras or a .h5 file"
+_KINDS = "a .tflite file, a frozen GraphDef, a SavedModel folder, a .keras, .h5 or Keras .json file"
 _OTHER_FORMATS = {
     b"\x1f\x8b": "a gzip archive; unpack it first",
     b"BZh": "a bzip2 archive; unpack it first",
@@ -61,7 +61,9 @@ def load(
             where=str(path),
             hint=f"leave #{part} out; --inputs and --outputs cut graphs of other formats",
         )
-    if head.startswith(_HDF5_SIGNATURE) or (head.startswith(_ZIP_SIGNATURE) and _is_keras(path)):
+    is_json = head.lstrip().startswith(b"{")  # how no GraphDef in text form begins
+    is_archive = head.startswith(_ZIP_SIGNATURE) and _is_keras(path)
+    if is_json or is_archive or head.startswith(_HDF5_SIGNATURE):
         from budget.readers.keras import read_keras
         from budget.readers.selection import select
 

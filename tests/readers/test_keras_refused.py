@@ -394,3 +394,8 @@ def test_deep_nesting(tmp_path: Path) -> None:
     refuse(write_json(path, model), "models nested")
     path.write_text('{"class_name": ' + "9" * 10_000 + "}")
     refuse(path, "not JSON")
+
+
+def test_a_type_that_is_a_list_is_refused(tmp_path: Path) -> None:
+    config = sequential(source([3]), dense(dtype=["float32"]))
+    refuse(write_json(tmp_path / "m.json", config), "type policy", kind=UnsupportedModelError)

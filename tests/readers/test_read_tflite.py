@@ -385,3 +385,12 @@ def test_reading_imports_neither_tensorflow_nor_flatbuffers(tmp_path: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_empty_tensor_cannot_hide_an_impossible_shape() -> None:
+    tables = model()
+    tables["subgraphs"][0]["tensors"].append(
+        {"name": "e", "shape": [0, 2**31 - 1, 2**31 - 1, 4], "type": "float32"}
+    )
+    with pytest.raises(CorruptModelError, match="impossible shape"):
+        read(tables)

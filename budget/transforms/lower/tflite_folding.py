@@ -46,7 +46,7 @@ def fold(lowering: Lowering, node: Node, op: str) -> bool:
         return False
     try:
         result = rule(node.attributes, data)
-    except (ValueError, IndexError, OverflowError, ZeroDivisionError):
+    except (ValueError, IndexError, OverflowError, ZeroDivisionError, TypeError, KeyError):
         return False
     if result is None or not _has_stated_shape(lowering, node, result):
         return False
