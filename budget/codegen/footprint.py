@@ -1,11 +1,11 @@
-"""Flash and RAM of the emitted program, predicted from a table of measured code sizes.
+"""Flash and RAM of the emitted program, predicted from a table of measured sizes.
 
-The table (code_bytes.json, made by tests/benchmarks/code_size.py) holds mean bytes of code and
-most bytes of stack for Cortex-M4: of each step by the kernel function it calls and by which of its
-literal arguments are 0, 1 or multiples of 4 (they decide what the compiler leaves out); of each
-shared kernel; of the helper functions of each kernel file; of what is linked from the C library,
-by the mathematical functions used; and of the interface. Functions in assembly are counted
-instruction by instruction.
+The table (code_bytes.json, made by tests/benchmarks/code_size.py) holds, for Cortex-M4 and each
+compiler, bytes of code and of stack of steps by the kernel function they call and by their literal
+arguments, which decide what the compiler leaves out and what it keeps on the stack; code of each
+shared kernel, of the helper functions of each kernel file, and of what is linked from the C
+library, by the mathematical functions used; and the interface. Stack is what a step was seen to
+change, on painted memory. Functions in assembly are counted instruction by instruction.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from math import log2
+from pathlib import Path
 from typing import Any
 
 from budget.codegen import kernels
@@ -25,7 +26,11 @@ from budget.codegen.thumb import assembly_functions
 from budget.plan.program import Step
 
 TABLE = "code_bytes.json"
+GCC = "arm-none-eabi-gcc"
+NEAREST = 3
+"""So many entries of the most similar shapes say what a step without an entry needs."""
 _CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\(")
+_WORD = re.compile(r"\b[a-z_][a-z0-9_]*\b")
 _MATHS = re.compile(r"\b((?:exp|expm1|log|log1p|sqrt|pow|tanh|erf|floor|round|rint)f)\(")
 _NUMBER = re.compile(r"\(?(-?[0-9]+)\)?$")
 
@@ -81,57 +86,58 @@ class Footprint:
 
 @cache
 def load_table() -> dict[str, Any]:
-    """The table of code sizes that ships."""
-    found = json.loads((resources.files("budget.codegen") / TABLE).read_text(encoding="utf-8"))
-    return dict(found)
+    """The table of sizes that ships."""
+    return dict(json.loads(Path(__file__).with_name(TABLE).read_text(encoding="utf-8")))
+
+
+def compilers() -> tuple[str, ...]:
+    """The compilers that the table knows."""
+    return tuple(load_table()["compilers"])
 
 
 def step_key(source: Source, step: Step, code: StepCode) -> tuple[str, str]:
-    """The kernel functions that a step calls, and the pattern of the literals it gives them."""
+    """The kernel functions that a step calls, and the literals it gives them."""
     called = [name for name in _called(code.statements) if name in source.sharing.functions]
     own = "own" if source.sharing.is_own(step, called) else "call"
-    return f"{own} {'+'.join(called) or step.node.op}", pattern(code.statements)
+    numbers = ",".join(map(str, literals(code.statements)))
+    return f"{own} {'+'.join(called) or step.node.op}", numbers
 
 
-def pattern(statements: Sequence[str]) -> str:
-    """``0``, ``1``, ``4`` (a multiple of it) or ``n`` for each literal argument."""
-    marks = []
-    for statement in statements:
-        for argument in re.split(r"[(),]", statement):
-            number = _NUMBER.match(argument.strip())
-            if number:
-                value = int(number[1])
-                marks.append(str(value) if value in (0, 1) else "4" if value % 4 == 0 else "n")
-    return "".join(marks)
+def literals(statements: Sequence[str]) -> list[int]:
+    """The literal integers among the arguments of statements, in order."""
+    parts = [part.strip() for text in statements for part in re.split(r"[(),]", text)]
+    return [int(number[1]) for number in map(_NUMBER.match, parts) if number]
 
 
-def predict(source: Source, table: Mapping[str, Any] | None = None) -> Footprint:
+def predict(
+    source: Source, table: Mapping[str, Any] | None = None, compiler: str = GCC
+) -> Footprint:
     """Predicts flash and RAM of the written steps.
 
     Args:
         source: the written steps.
         table: of measured sizes; the one that ships if not given.
+        compiler: one of those in the table.
     """
-    whole = load_table() if table is None else table
+    whole = (load_table() if table is None else table)["compilers"][compiler]
     mode = whole["modes"][source.options.optimise]
+    by_hand = assembly(source)
     code, deepest = 0.0, 0
     unknown: list[str] = []
     for step, written in source.steps:
-        key, marks = step_key(source, step, written)
-        found = _step_entry(mode["steps"], key, marks)
+        key, numbers = step_key(source, step, written)
+        found = _step_entry(mode["steps"], key, numbers)
         if found is None and key.startswith("call ") and f"own{key[4:]}" in mode["steps"]:
             found = mode["mean_call"]
         elif found is None:
             unknown.append(key.partition(" ")[2])
             found = mode["mean_step"]
         code += found[0]
-        deepest = max(deepest, found[1])
+        deepest = max(deepest, found[1] + named_stack(written, by_hand))
     for name in sorted(source.sharing.shared):
         alone = _step_entry(mode["steps"], f"own {name}", "")
         code += mode["shared"].get(name, mode["mean_shared"] if alone is None else alone[0])
-    written_by_hand = assembly(source)
-    code += sum(size for size, _ in written_by_hand.values())
-    deepest += max((stack for _, stack in written_by_hand.values()), default=0)
+    code += sum(size for size, _ in by_hand.values())
     for file in source.kernel_files:
         code += mode["helpers"].get(file, 0)
     code += _library_bytes(mode["library"], library_key(source))
@@ -141,9 +147,9 @@ def predict(source: Source, table: Mapping[str, Any] | None = None) -> Footprint
         sum(table.size_bytes for table in source.tables),
         round(code),
         source.program.arena_bytes,
-        deepest + interface["stack"],
+        deepest + interface["stack"].get(entry_key(source), max(interface["stack"].values())),
         _io_bytes(source),
-        whole["compiler"],
+        whole["version"],
         tuple(sorted(set(unknown))),
     )
 
@@ -153,6 +159,19 @@ def assembly(source: Source) -> dict[str, tuple[int, int]]:
     parts = [kernels.text_of(file) for file in source.kernel_files]
     parts += dict.fromkeys(text for _, code in source.steps for text in code.functions)
     return assembly_functions("\n".join(parts))
+
+
+def named_stack(code: StepCode, by_hand: Mapping[str, tuple[int, int]]) -> int:
+    """Deepest stack of the functions in assembly that a step names."""
+    names = set(_WORD.findall("\n".join(code.statements))) & set(by_hand)
+    return max((by_hand[name][1] for name in names), default=0)
+
+
+def entry_key(source: Source) -> str:
+    """What the stack above the steps depends on: the form of the interface and its arguments."""
+    ports = len(source.interface.inputs) + len(source.interface.outputs)
+    count = 0 if source.options.io == "arena" else ports
+    return f"{source.options.arena} {source.options.io} {min(count, 6)}"
 
 
 def library_key(source: Source) -> str:
@@ -172,24 +191,42 @@ def _called(statements: Sequence[str]) -> Iterator[str]:
         yield from _CALL.findall(statement)
 
 
-def _step_entry(steps: Mapping[str, Any], key: str, marks: str) -> Sequence[Any] | None:
-    """The entry of the same pattern, or the most similar one of the same kernel."""
-    patterns = steps.get(key)
-    if patterns is None:
+def _step_entry(
+    steps: Mapping[str, Mapping[str, Sequence[int]]], key: str, numbers: str
+) -> tuple[float, int] | None:
+    """Code and stack of the same literals, or of the most similar ones of the same kernel."""
+    known = steps.get(key)
+    if known is None:
         return None
-    found = patterns.get(marks)
-    if found is None:
-        found = patterns[min(_distances(patterns, marks))[1]]
-    entry: Sequence[Any] = found
-    return entry
+    if numbers in known:
+        return known[numbers][0], known[numbers][1]
+    wanted = _integers(numbers)
+    ranked = sorted((_distance(_integers(other), wanted), other) for other in known)
+    near = [known[other] for _, other in ranked[:NEAREST]]
+    weights = [1 / (distance + 0.01) for distance, _ in ranked[:NEAREST]]
+    size = sum(w * entry[0] for w, entry in zip(weights, near)) / sum(weights)
+    votes: dict[int, float] = {}
+    for weight, entry in zip(weights, near):
+        votes[entry[1]] = votes.get(entry[1], 0.0) + weight
+    return size, max(votes, key=lambda stack: (votes[stack], stack))
 
 
-def _distances(patterns: Mapping[str, Any], marks: str) -> list[tuple[int, str]]:
-    """Patterns with the number of places in which they differ from ``marks``."""
-    return [
-        (sum(a != b for a, b in zip(known, marks)) + abs(len(known) - len(marks)), known)
-        for known in patterns
-    ]
+@cache
+def _integers(numbers: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers.split(",") if number)
+
+
+def _distance(a: Sequence[int], b: Sequence[int]) -> float:
+    """How differently a compiler treats two lists of literals: by their kind, then by size."""
+    total = 20.0 * abs(len(a) - len(b))
+    for x, y in zip(a, b):
+        total += 10 * (_kind(x) != _kind(y)) + abs(log2((1 + abs(x)) / (1 + abs(y))))
+    return total
+
+
+def _kind(value: int) -> int:
+    """0, 1, a multiple of 4, another even number, an odd one."""
+    return value if value in (0, 1) else 4 if value % 4 == 0 else 2 if value % 2 == 0 else 3
 
 
 def _io_bytes(source: Source) -> int:

@@ -1,7 +1,9 @@
-"""Measures the code of emitted programs and makes the table that predictions read.
+"""Measures emitted programs and makes the table that predictions of flash and RAM read.
 
-Programs are compiled with ``arm-none-eabi-gcc`` for Cortex-M4 in each mode of optimisation;
-tests/benchmarks/code_size.py chooses the programs and writes budget/codegen/code_bytes.json.
+Programs are compiled for Cortex-M4 in each mode of optimisation and linked by GNU ld with newlib
+nano; their steps run one by one on the virtual core over painted memory, which shows the stack
+that each changes. tests/benchmarks/code_size.py chooses the programs and writes
+budget/codegen/code_bytes.json.
 """
 
 from __future__ import annotations
@@ -9,150 +11,254 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from importlib import util
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from budget.codegen.emit import render_library
-from budget.codegen.footprint import assembly, library_key, step_key
+from budget.codegen.footprint import (
+    GCC,
+    assembly,
+    entry_key,
+    library_key,
+    named_stack,
+    step_key,
+)
 from budget.codegen.kernels import text_of
 from budget.codegen.options import OPTIMISE, EmitOptions
 from budget.codegen.source import Source, function_name, write_steps
+from budget.core.elf import load_elf
+from budget.core.machine import Machine
 from budget.errors import MissingToolError
 from budget.plan.program import Program
 
-COMPILER = "arm-none-eabi-gcc"
+COMPILER = GCC
 CPU = ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
-_NODE = re.compile(r'node: \{ title: "([^"]+)"(?: label: "([^"]*?)(\d+) bytes \(([a-z,]+)\)")?')
-_EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
+_ZIG = "thumb-freestanding-eabihf"
+COMPILERS: Mapping[str, tuple[str, ...]] = {
+    # name: how to compile; GNU ld links what each of them makes
+    GCC: (GCC, *CPU),
+    "clang": ("clang", "--target=arm-none-eabi", *CPU, "-fshort-enums"),
+    "ziglang": (
+        *(sys.executable, "-m", "ziglang", "cc", "-target", _ZIG, "-mcpu=cortex_m4+vfp4d16sp"),
+        *("-fno-sanitize=undefined", "-fno-unwind-tables", "-g0"),
+    ),
+}
 _FUNCTION = re.compile(r"^static (?:inline )?[a-z0-9_]+(?: \*)? ?([a-z0-9_]+)\(", re.M)
 _NAME = "m"
+_LINK = [
+    *("-nostartfiles", "--specs=nano.specs"),
+    "-Wl,--gc-sections,-e,main,-Map,map,--no-warn-rwx-segments,-Ttext=0x1000,-Tdata=0x20000000",
+]
+
+Make = Callable[[EmitOptions], Iterable[Program]]
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One emitted program, compiled.
+    """One emitted program, compiled and run.
 
     Attributes:
         sizes: bytes of code by function, without what the compiler appends to names.
-        stacks: deepest stack of each function with all that it calls.
+        stacks: bytes of stack that each step's function, and NAME_invoke, changed.
         linked_bytes: flash after the linker has dropped what is unused, start-up and caller
             left out: code, constants, and what of the C library is called.
         library_bytes: the part of it that comes from the C library and the compiler's own.
+        static_bytes: RAM of the program's own variables.
     """
 
     sizes: Mapping[str, int]
     stacks: Mapping[str, int]
     linked_bytes: int
     library_bytes: int
+    static_bytes: int
 
 
-def measure(source: Source, compiler: str = COMPILER, cpu: Iterable[str] = tuple(CPU)) -> Measured:
-    """Compiles and links a written program.
+def measure(source: Source, compiler: str = COMPILER) -> Measured:
+    """Compiles, links and runs a written program.
 
     Raises:
-        MissingToolError: the compiler is not installed.
+        MissingToolError: the compiler, or the GNU tools that link, are not installed.
     """
-    if shutil.which(compiler) is None:
-        raise MissingToolError(
-            f"{compiler} is not installed", hint="Debian has it as gcc-arm-none-eabi"
-        )
+    require_compiler(compiler)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for path, text in render_library(source).items():
             (folder / path).write_text(text)
         (folder / "main.c").write_text(_caller(source))
-        flags = [*cpu, source.options.compiler_flag, "-ffunction-sections", "-fdata-sections"]
         prefix = source.options.name
-        _run([compiler, *flags, "-fcallgraph-info=su", "-c", f"{prefix}.c"], folder)
-        _run([compiler, *flags, "-c", "main.c"], folder)
-        link = ["-nostartfiles", "--specs=nano.specs", "-Wl,--gc-sections,-e,main,-Map,map"]
+        flags = [source.options.compiler_flag, "-ffunction-sections", "-fdata-sections"]
+        flags += _headers(compiler)
+        for unit in (prefix, "main"):
+            _run([*COMPILERS[compiler], *flags, "-c", f"{unit}.c", "-o", f"{unit}.o"], folder)
         objects = [f"{prefix}.o", "main.o"]
-        _run([compiler, *flags, *link, "-o", "linked", *objects, "-lm"], folder)
-        tools = compiler.removesuffix("gcc")
-        ours = _symbols(_run([f"{tools}nm", "-S", f"{prefix}.o"], folder))
-        linked = _sections((folder / "map").read_text())
+        _run([GCC, *CPU, *_LINK, "-o", "linked", *objects, "-lm"], folder)
+        ours = _symbols(_run(["arm-none-eabi-nm", "-S", f"{prefix}.o"], folder))
+        linked = _sections((folder / "map").read_text(), "text|rodata|data|ARM")
         library = sum(size for file, size in linked if file not in objects)
-        total = library + sum(size for file, size in linked if file == f"{prefix}.o")
-        by_hand = {name: stack for name, (_, stack) in assembly(source).items()}
-        stacks = _stacks((folder / f"{prefix}.ci").read_text(), by_hand)
-        return Measured(ours, stacks, total, library)
+        total = library + sum(size for file, size in linked if file == objects[0])
+        variables = _sections((folder / "map").read_text(), "bss|data(?!.rel.ro)|COMMON")
+        static = sum(size for file, size in variables if file == objects[0])
+        stacks = _stacks(source, (folder / "linked").read_bytes())
+        return Measured(ours, stacks, total, library, static)
 
 
-def make_table(programs: Iterable[Program]) -> dict[str, Any]:
-    """The table of a number of programs: mean code, deepest stack."""
-    programs = list(programs)
-    version = _run([COMPILER, "--version"], Path()).splitlines()[0]
-    with ThreadPoolExecutor() as pool:
-        modes = dict(zip(OPTIMISE, pool.map(partial(_make_mode, programs), OPTIMISE)))
-    return {"compiler": version, "cpu": " ".join(CPU), "library": "newlib nano", "modes": modes}
+def require_compiler(compiler: str) -> None:
+    """Checks that a compiler and the GNU tools are there.
+
+    Raises:
+        MissingToolError: they are not.
+    """
+    command = COMPILERS.get(compiler, (compiler,))
+    missing = [name for name in (GCC, command[0]) if shutil.which(name) is None]
+    if compiler == "ziglang" and util.find_spec("ziglang") is None:
+        missing.append("the package ziglang")
+    if missing:
+        raise MissingToolError(
+            f"{missing[-1]} is not installed",
+            hint="Debian has gcc-arm-none-eabi and clang, PyPI has ziglang",
+        )
 
 
-def _make_mode(programs: Iterable[Program], mode: str) -> dict[str, Any]:
-    options = EmitOptions(_NAME, optimise=mode)  # type: ignore[arg-type]
-    steps: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-    shared: dict[str, list[int]] = defaultdict(list)
-    helpers: dict[str, list[int]] = defaultdict(list)
-    library: dict[str, list[int]] = defaultdict(list)
-    bases, per_step, stack = [], [], 0
-    for program in programs:
-        source = write_steps(program, options)
-        measured = measure(source)
+def make_table(programs: Make, names: Iterable[str] = COMPILERS) -> dict[str, Any]:
+    """The table of a number of programs: code, and stack that was changed.
+
+    Args:
+        programs: makes them for a choice of options.
+        names: of compilers.
+    """
+    jobs = [(name, mode) for name in names for mode in OPTIMISE]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda job: _make_mode(programs, *job), jobs))
+    found: dict[str, Any] = {}
+    for (name, mode), table in zip(jobs, made):
+        version = _run([COMPILERS[name][0], *_version(name)], Path()).splitlines()[0].strip()
+        entry = found.setdefault(name, {"version": version, "modes": {}})
+        entry["modes"][mode] = table
+    return {"cpu": " ".join(CPU), "library": "newlib nano", "compilers": found}
+
+
+def _version(compiler: str) -> list[str]:
+    return ["-m", "ziglang", "cc", "--version"] if compiler == "ziglang" else ["--version"]
+
+
+Sizes = defaultdict[str, list[tuple[int, float]]]
+
+
+@dataclass
+class _Found:
+    """What was measured of one mode so far, each by its key in the table.
+
+    Sizes come with the number of inputs and outputs of the program that they are from.
+    """
+
+    steps: dict[str, dict[str, list[tuple[int, int]]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    shared: Sizes = field(default_factory=lambda: defaultdict(list))
+    helpers: Sizes = field(default_factory=lambda: defaultdict(list))
+    library: Sizes = field(default_factory=lambda: defaultdict(list))
+    interface: Sizes = field(default_factory=lambda: defaultdict(list))
+    entries: dict[str, int] = field(default_factory=dict)
+
+    def add(self, source: Source, measured: Measured) -> None:
+        """Adds a program."""
         by_hand = assembly(source)
+        ports = len(source.interface.inputs) + len(source.interface.outputs)
         left = {name: size for name, size in measured.sizes.items() if name not in by_hand}
-        deepest_by_hand = max((stack for _, stack in by_hand.values()), default=0)
         for step, code in source.steps:
             name = function_name(step)
-            key, marks = step_key(source, step, code)
-            deepest = max(measured.stacks.get(name, 0) - deepest_by_hand, 0)
-            steps[key][marks].append((left.pop(name, 0), deepest))
+            key, numbers = step_key(source, step, code)
+            stack = max(measured.stacks[name] - named_stack(code, by_hand), 0)
+            self.steps[key][numbers].append((left.pop(name, 0), stack))
         for name in source.sharing.shared:
-            found = left.pop(f"{name}_shared", 0) or left.pop(name, 0)
-            shared[name].append(found)
+            size = left.pop(f"{name}_shared", 0) or left.pop(name, 0)
+            self.shared[name].append((ports, size))
         for file in source.kernel_files:
             functions = _FUNCTION.findall(text_of(file))
-            helpers[file].append(sum(left.pop(name, 0) for name in functions))
+            self.helpers[file].append((ports, sum(left.pop(name, 0) for name in functions)))
         switch = left.pop(f"{_NAME}_step", 0)
-        per_step.append(switch / max(len(source.steps), 1))
-        bases.append(sum(left.values()))
-        library[library_key(source)].append(measured.library_bytes)
-        whole = measured.stacks.get(f"{_NAME}_invoke", 0)
-        inner = max((measured.stacks.get(function_name(s), 0) for s, _ in source.steps), default=0)
-        stack = max(stack, whole - inner)
-    found_steps = {
-        key: {
-            marks: [round(fmean(size for size, _ in values)), max(deep for _, deep in values)]
-            for marks, values in sorted(patterns.items())
+        self.interface["per_step"].append((ports, switch / max(len(source.steps), 1)))
+        self.interface["base"].append((ports, sum(left.values())))
+        self.library[library_key(source)].append((ports, measured.library_bytes))
+        inner = max((measured.stacks[function_name(s)] for s, _ in source.steps), default=0)
+        whole = measured.stacks[f"{_NAME}_invoke"]
+        if inner > _INTERFACE_STACK:
+            key = entry_key(source)
+            self.entries[key] = max(self.entries.get(key, 0), whole - inner)
+
+    def table(self) -> dict[str, Any]:
+        """Means of sizes, and the most of stack."""
+        steps = {
+            key: {
+                numbers: [round(fmean(size for size, _ in seen)), max(stack for _, stack in seen)]
+                for numbers, seen in sorted(by_numbers.items())
+            }
+            for key, by_numbers in sorted(self.steps.items())
         }
-        for key, patterns in sorted(steps.items())
-    }
-    calls = [e for key, p in found_steps.items() if key.startswith("call ") for e in p.values()]
-    entries = [entry for patterns in found_steps.values() for entry in patterns.values()]
-    found_shared = {name: round(fmean(sizes)) for name, sizes in sorted(shared.items())}
-    return {
-        "flags": options.compiler_flag,
-        "steps": found_steps,
-        "mean_step": [round(fmean(e[0] for e in entries)), max(e[1] for e in entries)],
-        "mean_call": [
-            round(fmean([e[0] for e in calls] or [0])),
-            max((e[1] for e in calls), default=0),
-        ],
-        "shared": found_shared,
-        "mean_shared": round(fmean(found_shared.values() or [0])),
-        "helpers": {name: round(fmean(sizes)) for name, sizes in sorted(helpers.items())},
-        "library": {key: round(fmean(sizes)) for key, sizes in sorted(library.items())},
-        "interface": {
-            "base": round(fmean(bases)),
-            "per_step": round(fmean(per_step), 2),
-            "stack": stack,
-        },
-    }
+        calls = [e for key, p in steps.items() if key.startswith("call ") for e in p.values()]
+        shared = _means(self.shared)
+        return {
+            "steps": steps,
+            "mean_step": _mean([entry for known in steps.values() for entry in known.values()]),
+            "mean_call": _mean(calls),
+            "shared": shared,
+            "mean_shared": round(fmean(shared.values() or [0])),
+            "helpers": _means(self.helpers),
+            "library": _means(self.library),
+            "interface": {
+                **_means(self.interface, 2),
+                "stack": dict(sorted(self.entries.items())),
+            },
+        }
+
+
+def _means(sizes: Sizes, digits: int | None = None) -> dict[str, float]:
+    """The mean of each, over the programs with the fewest inputs and outputs: they are networks."""
+    found = {}
+    for key, seen in sorted(sizes.items()):
+        fewest = min(ports for ports, _ in seen)
+        found[key] = round(fmean(size for ports, size in seen if ports == fewest), digits)
+    return found
+
+
+def _mean(entries: list[list[int]]) -> list[int]:
+    """Mean code and most stack."""
+    return [
+        round(fmean([entry[0] for entry in entries] or [0])),
+        max((entry[1] for entry in entries), default=0),
+    ]
+
+
+_INTERFACE_STACK = 64
+"""Steps that need less than this do not tell what lies above them: copying needs as much."""
+
+
+def _make_mode(programs: Make, compiler: str, mode: str) -> dict[str, Any]:
+    found = _Found()
+    options = EmitOptions(_NAME, "cortex-m4", mode)  # type: ignore[arg-type]
+    first: Program | None = None
+    for program in programs(options):
+        first = first or program
+        source = write_steps(program, options)
+        found.add(source, measure(source, compiler))
+    if first is not None:
+        for arena, io in (("caller", "model"), ("static", "float"), ("static", "arena"),
+                          ("caller", "float"), ("caller", "arena")):  # fmt: skip
+            other = EmitOptions(_NAME, "cortex-m4", mode, arena, io)  # type: ignore[arg-type]
+            source = write_steps(first, other)
+            stacks = measure(source, compiler).stacks
+            inner = max(stacks[function_name(step)] for step, _ in source.steps)
+            found.entries[entry_key(source)] = stacks[f"{_NAME}_invoke"] - inner
+    return {"flags": options.compiler_flag, **found.table()}
 
 
 def _caller(source: Source) -> str:
@@ -170,6 +276,15 @@ def _caller(source: Source) -> str:
             arguments.append(port.parameter)
     call = f"{name}_init({context}); return {name}_invoke({', '.join(arguments)});"
     return "\n".join([*lines, f"int main(void) {{ {call} }}", ""])
+
+
+def _headers(compiler: str) -> list[str]:
+    """Where compilers without a C library find the headers of newlib."""
+    if compiler == GCC:
+        return []
+    root = _run([GCC, "-print-sysroot"], Path()).strip()
+    folder = Path(root) / "include" if root else Path("/usr/lib/arm-none-eabi/include")
+    return ["-isystem", str(folder), "-isystem", "/usr/include/newlib"]
 
 
 def _run(command: list[str], folder: Path) -> str:
@@ -191,37 +306,32 @@ def _symbols(text: str) -> dict[str, int]:
     return found
 
 
-def _sections(text: str) -> list[tuple[str, int]]:
-    """File and bytes of every section in flash, from the linker's map."""
+def _sections(text: str, kinds: str) -> list[tuple[str, int]]:
+    """File and bytes of every section of these kinds, from the linker's map."""
     found = []
     placed = text.partition("Linker script and memory map")[2]
-    row = r"^ (\.(?:text|rodata|data)\S*)\s+0x[0-9a-f]+\s+(0x[0-9a-f]+) (\S+)$"
+    row = rf"^ \.?(?:{kinds})\S*\s+0x[0-9a-f]+\s+(0x[0-9a-f]+) (\S+)$"
     for match in re.finditer(row, placed, re.M):
-        file = re.sub(r".*[/\\]", "", match[3])
-        found.append((file, int(match[2], 16)))
+        file = re.sub(r".*[/\\]", "", match[2])
+        found.append((file, int(match[1], 16)))
     return found
 
 
-def _stacks(text: str, by_hand: Mapping[str, int]) -> dict[str, int]:
-    """Deepest stack of every function: its own frame and the deepest of what it calls.
-
-    The compiler knows nothing of functions in assembly; only these are called through pointers.
-    """
-    frames = {match[1]: int(match[3] or 0) for match in _NODE.finditer(text)}
-    frames |= {name: by_hand[_plain(name)] for name in frames if _plain(name) in by_hand}
-    frames["__indirect_call"] = max(by_hand.values(), default=0)
-    calls: dict[str, set[str]] = defaultdict(set)
-    for match in _EDGE.finditer(text):
-        calls[match[1]].add(match[2])
-    deepest: dict[str, int] = {}
-
-    def depth(name: str) -> int:
-        if name not in deepest:
-            inner = max((depth(callee) for callee in calls[name]), default=0)
-            deepest[name] = frames.get(name, 0) + inner
-        return deepest[name]
-
-    found: dict[str, int] = {}
-    for name in frames:
-        found[_plain(name)] = max(found.get(_plain(name), 0), depth(name))
+def _stacks(source: Source, linked: bytes) -> dict[str, int]:
+    """Stack that each step changes when it runs on its own, and that NAME_invoke changes."""
+    machine = Machine(load_elf(linked))
+    symbols, prefix = machine.elf.symbols, source.options.name
+    room = machine.allocate(source.program.arena_bytes + 64)
+    names = {_plain(name): name for name in symbols if name.startswith("step_")}
+    call = partial(machine.call, limit_s=600.0)
+    found = {}
+    for step, _ in source.steps:
+        name = function_name(step)
+        found[name] = call(names[name], [room]).stack_bytes
+    arguments = [room] if source.options.arena == "caller" else []
+    call(f"{prefix}_init", arguments)
+    if source.options.io != "arena":
+        for port in (*source.interface.inputs, *source.interface.outputs):
+            arguments.append(machine.allocate(4 * port.type.element_count))
+    found[f"{prefix}_invoke"] = call(f"{prefix}_invoke", arguments).stack_bytes
     return found

@@ -20,7 +20,7 @@ import numpy as np
 
 from budget.codegen import EmitOptions
 from budget.codegen.emit import render_library
-from budget.codegen.footprint import load_table
+from budget.codegen.footprint import GCC, load_table
 from budget.codegen.source import Source, function_name, write_steps
 from budget.core.build import OPTIMISE_FLAGS, build, find_compiler
 from budget.core.elf import Elf, load_elf
@@ -254,7 +254,7 @@ def make_table(
 
 def _interface(mode: str) -> dict[str, float]:
     """Bytes of code around the steps, as the emitter's own table has them."""
-    found = load_table()["modes"][mode]
+    found = load_table()["compilers"][GCC]["modes"][mode]
     interface = found["interface"]
     return {"base": interface["base"] + found["library"][""], "per_step": interface["per_step"]}
 

@@ -1,10 +1,11 @@
-"""Writes budget/codegen/code_bytes.json: the code of reference networks, compiled for Cortex-M4.
+"""Writes budget/codegen/code_bytes.json: code and stack of reference networks on Cortex-M4.
 
-    python tests/benchmarks/code_size.py [--networks]
+    python tests/benchmarks/code_size.py [--networks] [--compilers arm-none-eabi-gcc,clang,ziglang]
 
 The networks have seeded random weights; none of the models that the prediction is judged on is
 among them. One test case of every operator and element type gives the kernels that no network has,
-which takes most of the time; --networks leaves them out.
+which takes most of the time; --networks leaves them and floats out. Compilers that are not named
+keep what the table has of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,47 +25,111 @@ from single_operator import build, seeded  # noqa: E402
 
 from budget import codegen  # noqa: E402
 from budget.codegen.footprint import TABLE  # noqa: E402
-from budget.graph import DType  # noqa: E402
+from budget.codegen.options import EmitOptions  # noqa: E402
+from budget.codegen.planning import plan_for  # noqa: E402
+from budget.codegen.steps import can_write  # noqa: E402
+from budget.graph import DType, Graph  # noqa: E402
 from budget.ops import registry  # noqa: E402
-from budget.plan import plan  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
 from budget.shrinking.quantize import quantize_int8, random_samples  # noqa: E402
-from budget.tuning.code_size import make_table  # noqa: E402
+from budget.tuning.code_size import COMPILERS, make_table  # noqa: E402
 from budget.zoo import load  # noqa: E402
 
 NETWORKS = (
     "ds_cnn",
     "ds_cnn?width=20&blocks=3&classes=5",
+    "ds_cnn?width=23&blocks=2&classes=3",
     "resnet8",
+    "resnet8?width=13",
     "autoencoder",
     "digits_cnn",
     "mobilenet_v1?alpha=0.25&resolution=96&classes=2",
+    "mobilenet_v1?alpha=0.17&resolution=96&classes=3",
+    "mobilenet_v1?alpha=0.22&resolution=96&classes=2",
     "mobilenet_v2?alpha=0.35&resolution=96&classes=4",
 )
 
 
-def programs(*, singles: bool) -> Iterator[Program]:
-    """Each network in int8, portable and tuned, and in float32; then single operators."""
+PICTURES = ("resnet8", "mobilenet_v1?alpha=0.25&resolution=96&classes=2")
+"""Networks whose inputs may also be 0 and more: another zero point, which code shows."""
+TOGETHER = 8
+"""Single operators in one program: to compile each on its own takes four times as long."""
+
+
+@cache
+def networks() -> list[tuple[Graph, Graph | None]]:
+    """Each network in int8 and in float32."""
+    found: list[tuple[Graph, Graph | None]] = []
     for name in NETWORKS:
         graph = load(name)
-        quantized = quantize_int8(graph, random_samples(graph, 1))
-        yield plan(quantized)
-        yield plan(quantized, target="cortex-m4")
-        yield plan(graph)
-    for name in registry.names() if singles else ():
+        samples = random_samples(graph, 1)
+        found.append((quantize_int8(graph, samples), graph))
+        if name in PICTURES:
+            positive = [{key: abs(value) for key, value in sample.items()} for sample in samples]
+            found.append((quantize_int8(graph, positive), None))
+    return found
+
+
+@cache
+def singles() -> list[Graph]:
+    """One case of every operator and element type, some in one graph."""
+    found = []
+    for name in registry.names():
         operator = registry.get(name)
         for dtype in (DType.INT8, DType.INT16, DType.FLOAT32):
             cases = [case for case in operator.cases() if dtype in case.dtypes]
-            if cases:
+            if cases and can_write(name):
                 single = build(operator, cases[0], dtype, seeded("code size", name, dtype))
-                yield plan(single.graph)
+                found.append(single.graph)
+    count = -(-len(found) // TOGETHER)
+    return [beside_each_other(found[start::count]) for start in range(count)]
+
+
+def beside_each_other(graphs: list[Graph]) -> Graph:
+    """One graph of several that know nothing of each other."""
+    tensors, nodes, inputs, outputs = {}, [], [], []
+    for index, graph in enumerate(graphs):
+        names = {name: f"g{index}_{name}" if name else name for name in ("", *graph.tensors)}
+        tensors |= {names[t.name]: replace(t, name=names[t.name]) for t in graph.tensors.values()}
+        inputs += [names[name] for name in graph.inputs]
+        outputs += [names[name] for name in graph.outputs]
+        for node in graph.nodes:
+            renamed = {
+                "name": f"g{index}_{node.name}",
+                "inputs": tuple(names[name] for name in node.inputs),
+                "outputs": tuple(names[name] for name in node.outputs),
+            }
+            nodes.append(replace(node, **renamed))
+    return Graph("several", "canonical", tensors, tuple(nodes), tuple(inputs), tuple(outputs))
+
+
+def programs(options: EmitOptions, *, with_singles: bool) -> Iterator[Program]:
+    """Each network in int8, tuned and portable, and in float32; then single operators."""
+    portable = replace(options, target="portable")
+    for quantized, real in networks():
+        yield plan_for(quantized, options)
+        if real is None:
+            continue
+        if options.kernel_target != portable.kernel_target:
+            yield plan_for(quantized, portable)
+        if with_singles:
+            yield plan_for(real, portable)
+    for graph in singles() if with_singles else ():
+        yield plan_for(graph, portable)
+
+
+def main(arguments: list[str]) -> None:
+    """Measures, and writes the table."""
+    named = [arg for before, arg in pairwise(arguments) if before == "--compilers"]
+    names = named[0].split(",") if named else list(COMPILERS)
+    place = Path(codegen.__file__).parent / TABLE
+    with_singles = "--networks" not in arguments
+    table = make_table(lambda options: programs(options, with_singles=with_singles), names)
+    known = json.loads(place.read_text()).get("compilers", {}) if place.exists() else {}
+    table["compilers"] = {**known, **table["compilers"]}
+    lines = json.dumps(table, indent=1, sort_keys=True)
+    place.write_text(lines + "\n")
 
 
 if __name__ == "__main__":
-    place = Path(codegen.__file__).parent / TABLE
-    place.write_text(
-        json.dumps(
-            make_table(programs(singles="--networks" not in sys.argv)), indent=1, sort_keys=True
-        )
-        + "\n"
-    )
+    main(sys.argv[1:])
