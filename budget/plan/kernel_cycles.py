@@ -7,7 +7,6 @@ tests/benchmarks/kernel_cycles.py with budget.tuning.kernel_table) holds weights
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -52,6 +51,8 @@ def load_table() -> dict[str, Any]:
 
 def table_sha256() -> str:
     """Hash of the table that ships, for what was decided by it."""
+    import hashlib
+
     return hashlib.sha256(_content()).hexdigest()
 
 
