@@ -61,6 +61,7 @@ class Relu(Unary):
     name = "relu"
     bounds: ClassVar[Activation] = Activation.RELU
     real_bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    dtypes: ClassVar[tuple[DType, ...]] = _ALL
 
     def apply(self, attributes: Any, x: Any) -> Any:
         """The argument between two bounds."""
@@ -81,7 +82,7 @@ class Relu(Unary):
 
     def cases(self) -> Iterator[Case]:
         """Arguments on both sides of the bounds."""
-        yield from unary_cases(NoAttributes(), _FLOAT_AND_INT8)
+        yield from unary_cases(NoAttributes(), self.dtypes)
 
 
 class Relu6(Relu):
@@ -98,6 +99,7 @@ class ReluN1To1(Relu):
     name = "relu_n1_to_1"
     bounds = Activation.RELU_N1_TO_1
     real_bounds = (-1.0, 1.0)
+    dtypes = _FLOAT_AND_INT8
 
 
 class LeakyRelu(Unary):

@@ -20,6 +20,7 @@ class Comparison(Elementwise):
 
     overwrites = (0, 1)
     function: ClassVar[Callable[..., Any]]
+    orders: ClassVar[bool] = True
 
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """Operands of one type, shapes broadcast against each other; truth values come out."""
@@ -35,10 +36,15 @@ class Comparison(Elementwise):
     ) -> tuple[Array, ...]:
         """Both operands are multiplied by their scales in fixed point, with 8 bits behind.
 
+        Which of two 16-bit numbers is larger TFLite tells from what is stored, whatever it stands
+        for.
+
         TFLite's shift is undefined for scales above 1; here they mean what they say.
 
         Source: tensorflow/lite/kernels/comparisons.cc.
         """
+        if self.orders and types_of(call)[0][0].dtype is DType.INT16:
+            return self.run_float(attributes, inputs)
         scaled = []
         for x, x_type in zip(inputs, types_of(call)[0], strict=True):
             quant = per_tensor(x_type)
@@ -48,7 +54,8 @@ class Comparison(Elementwise):
 
     def cases(self) -> Iterator[Case]:
         """Every way to broadcast."""
-        yield from broadcast_cases(NoAttributes(), (DType.FLOAT32, DType.INT8))
+        dtypes = (DType.FLOAT32, DType.INT8, DType.INT16)
+        yield from broadcast_cases(NoAttributes(), dtypes)
 
 
 class Greater(Comparison):
@@ -83,6 +90,7 @@ class Equal(Comparison):
     """Whether a = b."""
 
     name = "equal"
+    orders = False
     function = np.equal
 
 
@@ -90,6 +98,7 @@ class NotEqual(Comparison):
     """Whether a ≠ b."""
 
     name = "not_equal"
+    orders = False
     function = np.not_equal
 
 

@@ -119,7 +119,7 @@ class Abs(_Mathematics):
 
     name = "abs"
     function = np.abs
-    dtypes = (DType.FLOAT32, DType.INT8)
+    dtypes = (DType.FLOAT32, DType.INT8, DType.INT16)
 
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall

@@ -18,16 +18,22 @@ LACKING = {
     ("arg_max", "int8", "int64"),
     ("arg_min", "int8", "int64"),
     ("exp", "int8", ""),
+    ("equal", "int16", ""),
     ("gather", "int16", ""),
     ("gelu", "int8", ""),
+    ("greater_equal", "int16", ""),
+    ("less", "int16", ""),
+    ("less_equal", "int16", ""),
     ("mirror_pad", "int16", ""),
+    ("not_equal", "int16", ""),
     ("reduce_max", "int16", ""),
     ("reduce_min", "int16", ""),
     ("relu_n1_to_1", "int8", ""),
     ("resize_bilinear", "int16", ""),
 }
-# TFLM's kernel clamps stored values and leaves the scale as it is; LiteRT rescales
-OTHER_MEANING = {("relu6", "int8")}
+# TFLM's kernels of relu6 clamp stored values and leave the scale as it is, LiteRT rescales; its
+# kernel of greater for 16 bits rescales, LiteRT's compares what is stored
+OTHER_MEANING = {("relu6", "int8"), ("relu6", "int16"), ("greater", "int16")}
 # TFLM's kernels differ from LiteRT's, whose results we give, by one step of the last place
 ONE_STEP = {("leaky_relu", "int16"), ("softmax", "int16")}
 

@@ -67,7 +67,8 @@ def write_extreme(context: StepContext) -> StepCode:
 def write_comparison(context: StepContext) -> StepCode:
     """A truth value for each pair."""
     sign = _RELATIONS[context.step.node.op]
-    if not context.type(0).is_quantized:
+    is_stored = context.type(0).dtype is DType.INT16 and sign not in ("==", "!=")
+    if not context.type(0).is_quantized or is_stored:
         return _write(context, f"{{0}} {sign} {{1}}")
     sides = []
     for index in (0, 1):
