@@ -153,7 +153,8 @@ class _Cluster:
         """The first that is done; what a dead worker had begun, the scheduler gives to another."""
         from distributed import wait
 
-        done = wait(futures, return_when="FIRST_COMPLETED").done
+        with self._client.as_current():
+            done = wait(futures, return_when="FIRST_COMPLETED").done
         future = next(f for f in futures if f in done)
         return future, future.result()
 
