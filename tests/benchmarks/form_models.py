@@ -83,20 +83,31 @@ def _recurrent() -> dict[str, Builder]:
         "lstm unrolled": lambda: _sequence(lstm(8, unroll=True)),
         "lstm without bias": lambda: _sequence(lstm(8, use_bias=False)),
         "gru": lambda: _sequence(gru(8)),
+        "gru stacked": lambda: _sequence(gru(8, return_sequences=True), gru(5)),
         "gru sequences": lambda: _sequence(gru(8, return_sequences=True)),
         "gru backwards": lambda: _sequence(gru(8, go_backwards=True, return_sequences=True)),
         "gru without bias": lambda: _sequence(gru(8, use_bias=False)),
         "gru reset before": lambda: _sequence(gru(8, reset_after=False)),
         "simple rnn": lambda: _sequence(layers.SimpleRNN(8, return_sequences=True)),
+        "simple rnn backwards": lambda: _sequence(layers.SimpleRNN(8, go_backwards=True)),
         "simple rnn with relu": lambda: _sequence(layers.SimpleRNN(8, activation="relu")),
         "bidirectional simple rnn": lambda: _sequence(layers.Bidirectional(layers.SimpleRNN(8))),
         "lstm with relu": lambda: _sequence(lstm(8, activation="relu")),
         "bidirectional lstm": lambda: _sequence(
             layers.Bidirectional(lstm(8, return_sequences=True))
         ),
+        "bidirectional lstm multiplied": lambda: _sequence(
+            layers.Bidirectional(lstm(6), merge_mode="mul")
+        ),
         "bidirectional gru": lambda: _sequence(layers.Bidirectional(gru(8), merge_mode="sum")),
         "convolution and lstm": lambda: _sequence(
             layers.Conv1D(8, 3, padding="same", activation="relu"), layers.MaxPooling1D(2), lstm(8)
+        ),
+        "dense in time and gru": lambda: _sequence(
+            layers.TimeDistributed(layers.Dense(6, activation="relu")), gru(7)
+        ),
+        "separable convolution and gru": lambda: _sequence(
+            layers.SeparableConv1D(8, 3, padding="same"), layers.ReLU(), gru(7)
         ),
         "convolutions in time": lambda: _sequence(
             layers.TimeDistributed(layers.Conv2D(4, 3, activation="relu")),
