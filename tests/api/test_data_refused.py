@@ -52,7 +52,7 @@ def test_headers_that_make_no_sense(header: str, tmp_path: Path, graph: Graph) -
 
 
 def test_a_member_that_is_no_array(tmp_path: Path, graph: Graph) -> None:
-    with pytest.raises(UsageError, match="a inside it is no array|a.npy inside it is no array"):
+    with pytest.raises(UsageError, match=r"a(\.npy)? inside it is no array"):
         load_samples(archive(tmp_path / "a.npz", b"text"), graph)
 
 
