@@ -27,6 +27,7 @@ from budget.plan.program import Step
 
 TABLE = "code_bytes.json"
 GCC = "arm-none-eabi-gcc"
+_ALIGNMENT_BYTES = 8  # of the arena, which holds numbers of 64 bits where the model has any
 NEAREST = 3
 """So many entries of the most similar shapes say what a step without an entry needs."""
 _CALL = re.compile(r"\b([a-z_][a-z0-9_]*)\(")
@@ -42,7 +43,7 @@ class Footprint:
     Attributes:
         constant_bytes: weights, biases, multipliers and other tables in flash.
         code_bytes: predicted machine code, with the C library's functions it calls.
-        arena_bytes: RAM of activations, scratch and state.
+        arena_bytes: RAM of activations, scratch and state, in whole words of 8 bytes.
         stack_bytes: predicted deepest stack below the caller of NAME_invoke.
         io_bytes: RAM of the caller's input and output buffers; 0 where they are in the arena.
         compiler: that the table was made with.
@@ -146,7 +147,7 @@ def predict(
     return Footprint(
         sum(table.size_bytes for table in source.tables),
         round(code),
-        source.program.arena_bytes,
+        -(-max(source.program.arena_bytes, 1) // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES,
         deepest + interface["stack"].get(entry_key(source), max(interface["stack"].values())),
         _io_bytes(source),
         whole["version"],
