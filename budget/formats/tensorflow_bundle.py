@@ -6,10 +6,12 @@ tensorflow/core/util/tensor_bundle/tensor_bundle.h.
 
 from __future__ import annotations
 
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from budget.formats.protobuf import Message, read_varint
 from budget.formats.tensorflow_schema import BUNDLE_ENTRY, BUNDLE_HEADER, DataType
 from budget.formats.tensorflow_values import decode_dtype, decode_shape, graph_dtype
 from budget.graph.types import Array
+
+Extent = tuple[int, int]
+"""Start and length along one dimension."""
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48
@@ -106,33 +111,36 @@ class Bundle:
         if header.endianness != 0:
             raise UnsupportedModelError("the checkpoint is big-endian", where=self.where)
         self.shard_count = header.num_shards
+        decoded = {key: BUNDLE_ENTRY.decode(value, self.where) for key, value in table.items()}
+        # a name that starts with a zero byte is that of a slice
         self.entries: dict[str, Message] = {
-            key.decode("utf-8", "replace"): BUNDLE_ENTRY.decode(value, self.where)
-            for key, value in table.items()
+            key.decode("utf-8", "replace"): entry
+            for key, entry in decoded.items()
+            if not key.startswith(b"\0")
         }
+        self._slices = {key: entry for key, entry in decoded.items() if key.startswith(b"\0")}
 
     def read(self, key: str) -> tuple[DataType, Array]:
         """Element type and contents of a tensor.
 
         Raises:
             ModelError: there is none of that name, or its file is missing.
-            CorruptModelError: its bytes are not all there.
-            UnsupportedModelError: it is stored in slices, or not made of numbers.
+            CorruptModelError: its bytes or its slices are not all there.
+            UnsupportedModelError: it is not made of numbers.
         """
         where = f"{self.where}: {key}"
         entry = self.entries.get(key)
         if entry is None:
             raise ModelError("the checkpoint has no such variable", where=where)
-        dtype = decode_dtype(entry.dtype, where)
+        if entry.slices:
+            return self._joined(key, entry, where)
+        return self._read(entry, where)
+
+    def _read(self, entry: Message, where: str) -> tuple[DataType, Array]:
+        dtype, numpy_type = _numeric_type(entry, where)
         shape = decode_shape(entry.shape, where).known
-        numpy_type = graph_dtype(dtype, where).numpy
-        if entry.slices or numpy_type.kind == "O":
-            raise UnsupportedModelError("the variable is sliced or not numeric", where=where)
         width = 2 if dtype is DataType.BFLOAT16 else numpy_type.itemsize
-        count = 1
-        for extent in shape or ():
-            count *= extent
-        if shape is None or count * width != entry.size or entry.offset < 0:
+        if shape is None or math.prod(shape) * width != entry.size or entry.offset < 0:
             raise CorruptModelError(
                 f"shape {shape} does not go with {entry.size} bytes", where=where
             )
@@ -141,6 +149,30 @@ class Bundle:
             wide = np.frombuffer(content, "<u2").astype(np.uint32) << np.uint32(16)
             return dtype, wide.view(np.float32).reshape(shape)
         return dtype, np.frombuffer(content, numpy_type).reshape(shape)
+
+    def _joined(self, key: str, entry: Message, where: str) -> tuple[DataType, Array]:
+        """A partitioned variable: its slices, each under a name of its own, put together."""
+        dtype, _ = _numeric_type(entry, where)
+        shape = decode_shape(entry.shape, where).known
+        if shape is None:
+            raise CorruptModelError("a sliced variable has no shape", where=where)
+        parts = []
+        for item in entry.slices:
+            extents = [(e.start, e.length) if e.has("length") else None for e in item.extent]
+            part = self._slices.get(_slice_key(key, extents))
+            if part is None or part.dtype != entry.dtype:
+                raise CorruptModelError("a slice of the variable is missing", where=where)
+            parts.append((slice_index(shape, extents, where), self._read(part, where)[1]))
+        if sum(array.size for _, array in parts) != math.prod(shape):
+            raise CorruptModelError("the slices do not make up the variable", where=where)
+        # memory is taken only now that bytes of that number have been read
+        whole = np.empty(shape, parts[0][1].dtype)
+        filled = np.zeros(shape, np.bool_)
+        for index, array in parts:
+            if whole[index].shape != array.shape or filled[index].any():
+                raise CorruptModelError("the slices do not make up the variable", where=where)
+            whole[index], filled[index] = array, True
+        return dtype, whole
 
     def _bytes(self, entry: Message, where: str) -> bytes:
         name = f"{self.prefix.name}.data-{entry.shard_id:05d}-of-{self.shard_count:05d}"
@@ -154,6 +186,54 @@ class Bundle:
         with path.open("rb") as file:
             file.seek(entry.offset)
             return file.read(entry.size)
+
+
+def _numeric_type(entry: Message, where: str) -> tuple[DataType, np.dtype[Any]]:
+    dtype = decode_dtype(entry.dtype, where)
+    numpy_type = graph_dtype(dtype, where).numpy
+    if numpy_type.kind == "O":
+        raise UnsupportedModelError("the variable is not numeric", where=where)
+    return dtype, numpy_type
+
+
+def slice_index(
+    shape: tuple[int, ...], extents: Sequence[Extent | None], where: str
+) -> tuple[slice, ...]:
+    """Where a slice lies in a variable of that shape.
+
+    Args:
+        shape: of the whole variable.
+        extents: start and length by dimension, None where the slice spans it.
+        where: the variable, to name in errors.
+
+    Raises:
+        CorruptModelError: it lies outside.
+    """
+    index = []
+    if len(extents) != len(shape):
+        raise CorruptModelError("a slice has another rank than its variable", where=where)
+    for size, extent in zip(shape, extents, strict=True):
+        start, length = (0, size) if extent is None else extent
+        if start < 0 or length < 0 or start + length > size:
+            raise CorruptModelError("a slice lies outside its variable", where=where)
+        index.append(slice(start, start + length))
+    return tuple(index)
+
+
+def _slice_key(name: str, extents: Sequence[Extent | None]) -> bytes:
+    """The name of a slice: tensorflow/core/util/saved_tensor_slice_util.cc, ordered_code.cc."""
+    escaped = name.encode().replace(b"\xff", b"\xff\0").replace(b"\0", b"\0\xff") + b"\0\1"
+    rank = len(extents)
+    count = bytes((1, rank)) if rank else b"\0"
+    ends = b"".join(_ordered(end) for extent in extents for end in extent or (0, -1))
+    return b"\0" + escaped + count + ends
+
+
+def _ordered(number: int) -> bytes:
+    """A signed number whose bytes sort as it does: the bits before the sign count the bytes."""
+    length = (number if number >= 0 else ~number).bit_length() // 7 + 1
+    header = ((1 << length) - 1) << 8 * length - length
+    return (number % (1 << 8 * length) ^ header).to_bytes(length, "big")
 
 
 def _unmask(masked: int) -> int:

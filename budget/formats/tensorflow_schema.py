@@ -2,7 +2,7 @@
 
 Source: https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core, graph.proto,
 node_def.proto, attr_value.proto, tensor.proto, function.proto, op_def.proto, saved_model.proto,
-meta_graph.proto, saver.proto, versions.proto and tensor_bundle.proto.
+meta_graph.proto, saver.proto, versions.proto, tensor_slice.proto and tensor_bundle.proto.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ SCHEMAS = Schemas(
         "Opaque": "1 first bytes",
         "BundleHeaderProto": "1 num_shards int32; 2 endianness enum; 3 version bytes",
         "BundleEntryProto": "1 dtype enum; 2 shape TensorShapeProto; 3 shard_id int32; "
-        "4 offset int64; 5 size int64; 6 crc32c fixed32; 7 slices bytes*",
+        "4 offset int64; 5 size int64; 6 crc32c fixed32; 7 slices TensorSliceProto*",
+        "TensorSliceProto": "1 extent Extent*",
+        "Extent": "1 start int64; 2 length int64",
         "DebugInfo": "1 original_node_names string*; 2 original_func_names string*",
         "VersionDef": "1 producer int32; 2 min_consumer int32; 3 bad_consumers int32*",
     }

@@ -9,10 +9,11 @@ from typing import Any
 
 from budget.errors import CorruptModelError, ModelError, UnsupportedModelError, UsageError
 from budget.formats.protobuf import Message
-from budget.formats.tensorflow_bundle import Bundle
+from budget.formats.tensorflow_bundle import Bundle, Extent, slice_index
 from budget.formats.tensorflow_schema import SAVED_MODEL, DataType
 from budget.formats.tensorflow_values import Shape, TensorValue, decode_dtype, decode_shape
 from budget.graph.graph import Graph, ModelSource
+from budget.graph.types import Array
 from budget.readers.graphdef import (
     FlatNode,
     build_graph,
@@ -212,7 +213,7 @@ class _Variables:
     ) -> None:
         self.where = folder.name
         self.bundle = Bundle(folder / "variables" / "variables", self.where)
-        self.keys = _restored(main, library, meta.saver_def.restore_op_name)
+        self.keys, self.slices = _restored(main, library, meta.saver_def.restore_op_name)
         self.values: dict[str, TensorValue] = {}
 
     def value(self, variable: FlatNode) -> TensorValue:
@@ -234,6 +235,7 @@ class _Variables:
                     hint="save the model again after its variables have been made",
                 )
             dtype, array = self.bundle.read(key)
+            array = self._cut(array, self.slices.get(variable.name, ""), key)
             shape = variable.attributes.get("shape")
             declared = shape.known if isinstance(shape, Shape) else None
             if declared not in (None, (), array.shape):
@@ -246,26 +248,59 @@ class _Variables:
             self.values[variable.name] = TensorValue(DataType(dtype), array)
         return self.values[variable.name]
 
+    def _cut(self, array: Array, specification: str, key: str) -> Array:
+        """The part of a partitioned variable that a slice such as ``64 10 0,32:-`` names."""
+        if not specification:
+            return array
+        where = f"{self.where}: {key}"
+        *_, ends = specification.split()
+        try:
+            extents = [_extent(item) for item in ends.split(":")]
+        except ValueError:
+            raise CorruptModelError(f"{specification!r} names no slice", where=where) from None
+        return array[slice_index(array.shape, extents, where)]
 
-def _restored(main: list[FlatNode], library: FunctionLibrary, restore: str) -> dict[str, str]:
-    """The checkpoint's key of each variable: what is restored from where, read off the graph."""
+
+def _extent(text: str) -> Extent | None:
+    if text == "-":
+        return None
+    start, length = text.split(",")
+    return int(start), int(length)
+
+
+def _restored(
+    main: list[FlatNode], library: FunctionLibrary, restore: str
+) -> tuple[dict[str, str], dict[str, str]]:
+    """The checkpoint's key of each variable, and its slice there, read off what restores it."""
     roots = [tensor_name(restore)] if restore else []
     flat = inline_calls(main, library, roots)
     if not roots:
         flat = main
     nodes = {node.name: node for node in flat}
     keys: dict[str, str] = {}
+    slices: dict[str, str] = {}
     for node in flat:
         if node.op not in _ASSIGNMENTS or len(node.inputs) < 2:
             continue
         source, port = _restore_port(node.inputs[1], nodes)
-        names = nodes.get(node_of(source.inputs[1])) if source and len(source.inputs) > 1 else None
-        value = names.attributes.get("value") if names is not None else None
-        if isinstance(value, TensorValue) and port < value.array.size:
-            key = value.array.ravel().tolist()[port]
-            if isinstance(key, bytes):
-                keys[_origin(node.inputs[0], nodes)] = key.decode("utf-8", "replace")
-    return keys
+        variable = _origin(node.inputs[0], nodes)
+        for found, index in ((keys, 1), (slices, 2)):
+            text = _text_at(source, index, port, nodes)
+            if text is not None:
+                found[variable] = text
+    return keys, slices
+
+
+def _text_at(
+    node: FlatNode | None, index: int, port: int, nodes: Mapping[str, FlatNode]
+) -> str | None:
+    """What the constant at an input of a node says for one of the node's outputs."""
+    given = nodes.get(node_of(node.inputs[index])) if node and len(node.inputs) > index else None
+    value = given.attributes.get("value") if given is not None else None
+    if not isinstance(value, TensorValue) or port >= value.array.size:
+        return None
+    text = value.array.ravel().tolist()[port]
+    return text.decode("utf-8", "replace") if isinstance(text, bytes) else None
 
 
 def _restore_port(tensor: str, nodes: Mapping[str, FlatNode]) -> tuple[FlatNode | None, int]:

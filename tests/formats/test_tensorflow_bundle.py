@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from budget.errors import CorruptModelError, ModelError, UnsupportedModelError
 from budget.formats.protobuf import write_varint
-from budget.formats.tensorflow_bundle import Bundle, crc32c, read_table
+from budget.formats.tensorflow_bundle import Bundle, _slice_key, crc32c, read_table
 from budget.formats.tensorflow_schema import BUNDLE_ENTRY, BUNDLE_HEADER, SCHEMAS, DataType
 
 
@@ -107,8 +107,6 @@ def test_tensors_are_read(tmp_path: Path) -> None:
 
 
 def test_tensors_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedModelError, match="sliced"):
-        _bundle(tmp_path, dtype=1, shape=(1,), size=4, slices=[b""]).read("v")
     with pytest.raises(UnsupportedModelError, match="not numeric"):
         _bundle(tmp_path, dtype=int(DataType.STRING), size=4).read("v")
     with pytest.raises(CorruptModelError, match="does not go with"):
@@ -119,3 +117,67 @@ def test_tensors_that_cannot_be_read(tmp_path: Path) -> None:
         _bundle(tmp_path, b"abc", dtype=1, shape=(1,), size=4).read("v")
     with pytest.raises(UnsupportedModelError, match="big-endian"):
         _bundle(tmp_path, endianness=1)
+
+
+def _sliced(folder: Path, parts: list[tuple[list[tuple[int, int]], bytes]], **change) -> Bundle:
+    """A variable of shape [200, 2] in slices; the names spelt out from ordered_code.h."""
+    slices = SCHEMAS["TensorSliceProto"], SCHEMAS["Extent"]
+    entries, content = {}, b""
+    for extents, key in parts:
+        shape = [SCHEMAS["Dim"].new(size=length) for _, length in extents]
+        size = 4 * int(np.prod([length for _, length in extents], dtype=np.int64))
+        entries[key] = BUNDLE_ENTRY.new(
+            dtype=1, size=size, offset=len(content),
+            shape=SCHEMAS["TensorShapeProto"].new(dim=shape),
+        ).encode()  # fmt: skip
+        content += np.full(size // 4, len(entries), np.float32).tobytes()
+    whole = {
+        "dtype": 1,
+        "shape": SCHEMAS["TensorShapeProto"].new(
+            dim=[SCHEMAS["Dim"].new(size=extent) for extent in (200, 2)]
+        ),
+        "slices": [
+            slices[0].new(extent=[slices[1].new(start=a, length=b) for a, b in extents])
+            for extents, _ in parts
+        ],
+    } | change
+    header = BUNDLE_HEADER.new(num_shards=1).encode()
+    (folder / "x.index").write_bytes(
+        table({b"": header, b"v": BUNDLE_ENTRY.new(**whole).encode(), **entries})
+    )
+    (folder / "x.data-00000-of-00001").write_bytes(content)
+    return Bundle(folder / "x", "model")
+
+
+# 0 is 80, 2 is 82, 150 is c096: a byte with a bit before it, then two with two
+_TOP = ([(0, 150), (0, 2)], b"\0v\0\x01\x01\x02\x80\xc0\x96\x80\x82")
+_BOTTOM = ([(150, 50), (0, 2)], b"\0v\0\x01\x01\x02\xc0\x96\xb2\x80\x82")
+
+
+def test_slices_are_joined(tmp_path: Path) -> None:
+    dtype, array = _sliced(tmp_path, [_BOTTOM, _TOP]).read("v")
+    assert dtype is DataType.FLOAT and array.shape == (200, 2)
+    assert (array[:150] == 2).all() and (array[150:] == 1).all()
+
+
+def test_slices_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    def refused(match: str, *parts, **change) -> None:
+        with pytest.raises(CorruptModelError, match=match):
+            _sliced(tmp_path, list(parts), **change).read("v")
+
+    refused("is missing", (_TOP[0], b"\0w" + _TOP[1][2:]))
+    refused("do not make up", _TOP)
+    half = ([(0, 100), (0, 2)], b"\0v\0\x01\x01\x02\x80\xc0\x64\x80\x82")
+    refused("do not make up", half, half)
+    outside = ([(190, 50), (0, 2)], b"\0v\0\x01\x01\x02\xc0\xbe\xb2\x80\x82")
+    refused("outside its variable", outside)
+    flat = ([(0, 150)], b"\0v\0\x01\x01\x01\x80\xc0\x96")
+    refused("another rank", flat)
+    unknown = SCHEMAS["TensorShapeProto"].new(unknown_rank=True)
+    refused("no shape", _TOP, shape=unknown)
+
+
+@pytest.mark.parametrize("number", [0, 1, 63, 64, 127, 128, 8191, 8192, 1 << 20, 1 << 33])
+def test_names_of_slices_sort_as_their_numbers(number: int) -> None:
+    lower, upper = _slice_key("v", [(number, 1)]), _slice_key("v", [(number + 1, 1)])
+    assert lower < upper and len(upper) - len(lower) in {0, 1}

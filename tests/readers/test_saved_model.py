@@ -295,6 +295,66 @@ def test_variables_that_do_not_match_are_refused(module: Path, tmp_path: Path) -
         read_saved_model(folder)
 
 
+@pytest.fixture(scope="module")
+def partitioned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray, np.ndarray]:
+    """A model of TensorFlow 1 with variables in parts, a queue and a saver; x and its answer."""
+    tf = models.tensorflow()
+    v1 = tf.compat.v1
+    folder = tmp_path_factory.mktemp("partitioned") / "model"
+    x = np.random.default_rng(0).normal(size=(1, 300)).astype(np.float32)
+
+    def work() -> np.ndarray:
+        with tf.Graph().as_default(), v1.Session() as session:
+            v1.set_random_seed(1)
+            # a queue feeds training; the model is served from the placeholder
+            queue = v1.FIFOQueue(4, [tf.float32], shapes=[[300]])
+            queue.enqueue(tf.zeros([300]))
+            fed = v1.placeholder_with_default(queue.dequeue_many(1), [None, 300], name="x")
+            parts = v1.fixed_size_partitioner(3)
+            scope = v1.variable_scope("dense", partitioner=parts, use_resource=False)
+            with scope:
+                weights = v1.get_variable("w", [300, 4], initializer=v1.random_normal_initializer())
+            with v1.variable_scope("out", partitioner=v1.fixed_size_partitioner(2, axis=1)):
+                last = v1.get_variable("w", [4, 6], initializer=v1.random_normal_initializer())
+            hidden = tf.nn.relu(tf.matmul(fed, tf.convert_to_tensor(weights)))
+            y = tf.matmul(hidden, tf.convert_to_tensor(last), name="y")
+            session.run(v1.global_variables_initializer())
+            v1.saved_model.simple_save(session, str(folder), {"x": fed}, {"y": y})
+            return np.asarray(session.run(y, {fed: x}))
+
+    return folder, x, models.quietly(work)
+
+
+def test_partitioned_variables_are_joined(
+    partitioned: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
+    folder, x, expected = partitioned
+    lowered = verify(lower(read_saved_model(folder)))
+    assert macs_of(lowered) == 300 * 4 + 4 * 6
+    got = run(lowered, {lowered.inputs[0]: x})[lowered.outputs[0]]
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_slice_that_no_one_can_read_is_refused(
+    partitioned: tuple[Path, np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(partitioned[0], tmp_path / "m"))
+
+    def garbled(meta) -> None:
+        nodes = []
+        for raw in meta.graph_def.node:
+            node = SCHEMAS["NodeDef"].decode(raw)
+            if node.name.endswith("shape_and_slices"):
+                tensor = node.attr["value"].tensor
+                tensor.string_val = [b"300 4 a,b:-" for _ in tensor.string_val]
+            nodes.append(node.encode())
+        meta.graph_def.node = nodes
+
+    _changed(folder, garbled)
+    with pytest.raises(CorruptModelError, match="names no slice"):
+        read_saved_model(folder)
+
+
 @pytest.mark.parametrize("part", ["saved_model.pb", "variables/variables.index"])
 def test_damage_gives_one_clear_error(exported: Path, tmp_path: Path, part: str) -> None:
     folder = Path(shutil.copytree(exported, tmp_path / "model"))
