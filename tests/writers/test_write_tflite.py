@@ -222,3 +222,10 @@ def test_a_failure_leaves_the_old_file(small: Graph, tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="disk full"):
         write_tflite(small, path)
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_as_open_as_any_new_one(small: Graph, tmp_path: Path) -> None:
+    path, other = tmp_path / "a.tflite", tmp_path / "other"
+    other.touch()
+    write_tflite(small, path)
+    assert path.stat().st_mode == other.stat().st_mode
