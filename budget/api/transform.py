@@ -249,17 +249,32 @@ def transform(
     return Transformation(name, result, before, tuple(done), tolerance, shapes, device, signature)
 
 
-def check_output_name(path: Path) -> None:
+def check_output_name(path: Path, weights: Path | None = None) -> None:
     """Refuses files of formats that cannot be written.
 
     Raises:
-        UsageError: the name ends in neither ``.pb``, ``.pbtxt`` nor ``.tflite``.
+        UsageError: the name ends in neither ``.pb``, ``.pbtxt`` nor ``.tflite``, or in another
+            than the first two where weights are to have a file of their own; or the two are one.
     """
     if path.suffix not in _SUFFIXES:
         raise UsageError(
             "the output is a GraphDef (.pb or .pbtxt), a .tflite file or the folder of a "
             f"SavedModel (a name without an ending), not {path.suffix}",
             where=str(path),
+        )
+    if weights is None:
+        return
+    if path.suffix not in (".pb", ".pbtxt"):
+        raise UsageError(
+            "only a GraphDef has weights in a file of their own; a .tflite file is mapped as it is",
+            where=str(path),
+            hint="write a .pb file",
+        )
+    if path.resolve() == weights.resolve():
+        raise UsageError(
+            "graph and weights cannot have the same file",
+            where=str(path),
+            hint="give --weights-out another name",
         )
 
 
@@ -281,7 +296,7 @@ def write_transformation(result: Transformation, path: Path, weights: Path | Non
     """
     from budget.api.files import write_folder
 
-    check_output_name(path)
+    check_output_name(path, weights)
     if weights is not None:
         _write_separately(result, path, weights)
     elif path.suffix == "":
@@ -293,15 +308,9 @@ def write_transformation(result: Transformation, path: Path, weights: Path | Non
 
 
 def _write_separately(result: Transformation, path: Path, weights: Path) -> None:
-    from budget.api.files import write_folder
+    from budget.api.files import write_folder, write_folders
     from budget.transforms.tool.map_weights import c_source, separate
 
-    if path.suffix not in (".pb", ".pbtxt"):
-        raise UsageError(
-            "only a GraphDef has weights in a file of their own; a .tflite file is mapped as it is",
-            where=str(path),
-            hint="write a .pb file",
-        )
     nodes, blob = separate(result.nodes)
     data = nodes.encode(text=path.suffix == ".pbtxt")
     name = re.sub(r"\W", "_", weights.stem)
@@ -309,8 +318,7 @@ def _write_separately(result: Transformation, path: Path, weights: Path) -> None
     if path.parent.resolve() == weights.parent.resolve():
         write_folder(path.parent, {path.name: data, weights.name: held})
     else:
-        write_folder(weights.parent, {weights.name: held})
-        write_folder(path.parent, {path.name: data})
+        write_folders({path.parent: {path.name: data}, weights.parent: {weights.name: held}})
 
 
 def join_weights(graph: str | Path, weights: str | Path) -> Graph:

@@ -38,7 +38,7 @@ def transform(
             "--transforms",
             "-t",
             help="What to do, in order: name(parameter=value, …) name …; or a preset: deploy, "
-            "missing-kernels or file-size.",
+            "missing-kernels, file-size or eight-bit.",
         ),
     ],
     inputs: options.InputsOption = None,
@@ -79,7 +79,8 @@ def transform(
     from budget.report.transform import report_transformation
 
     out = out.expanduser()
-    check_output_name(out)
+    weights = weights_out.expanduser() if weights_out else None
+    check_output_name(out, weights)
     result = run(
         model,
         transforms,
@@ -95,7 +96,7 @@ def transform(
         runtime=runtime or "",
     )
     if not result.failure:
-        write_transformation(result, out, weights_out)
+        write_transformation(result, out, weights)
     report_transformation(result, json=json)
     if result.failure:
         raise typer.Exit(1)

@@ -9,142 +9,25 @@ from typing import Any
 import numpy as np
 
 from budget.formats.tensorflow_schema import DataType
-from budget.formats.tflite_geometry import same_padding
 from budget.graph.graph import ABSENT, Node
-from budget.ops.operator import Activation, Padding
 from budget.writers.tensorflow_graph import Translation
-
-Rule = Callable[[Translation, Node], None]
-_INT = DataType.INT32
-_NHWC = {"data_format": b"NHWC"}
-
-
-def _activated(t: Translation, node: Node, op: str, inputs: list[str], attributes: Any) -> None:
-    """An operator, its bias (the third operand, where it is a product) and its activation."""
-    activation = getattr(node.attributes, "activation", Activation.NONE)
-    bias = node.inputs[2] if len(node.inputs) > 2 and _has_bias(node) else ABSENT
-    chain = [(op, inputs, attributes)]
-    if bias != ABSENT:
-        chain.append(("BiasAdd", [t.ref(bias)], _NHWC))
-    if activation is Activation.RELU_N1_TO_1:
-        bounds = [t.constant(node, part, value, np.float32)
-                  for part, value in (("one", 1), ("minus_one", -1))]  # fmt: skip
-        chain += [("Minimum", bounds[:1], {}), ("Maximum", bounds[1:], {})]
-    elif activation is not Activation.NONE:
-        chain.append(({"relu": "Relu", "relu6": "Relu6"}[activation.value], [], {}))
-    name = ""
-    for index, (kind, operands, more) in enumerate(chain):
-        read = [name, *operands] if index else operands
-        last = index == len(chain) - 1
-        name = t.emit(node, kind, read, more, part="" if last else kind)
-
-
-def _has_bias(node: Node) -> bool:
-    return node.op in ("conv_2d", "depthwise_conv_2d", "fully_connected", "transpose_conv_2d")
-
-
-def _padding(t: Translation, node: Node, window: tuple[int, int]) -> dict[str, Any] | None:
-    """SAME or VALID; None where it is neither."""
-    padding = node.attributes.padding
-    if padding == Padding():
-        return {"padding": b"VALID"}
-    shape = t.type(node.inputs[0]).shape
-    gaps = getattr(node.attributes, "dilation", (1, 1))
-    same = same_padding((shape[1], shape[2]), window, node.attributes.stride, gaps)
-    return {"padding": b"SAME"} if padding == Padding(*same) else None
-
-
-def _around(padding: Padding) -> list[list[int]]:
-    return [[0, 0], [padding.top, padding.bottom], [padding.left, padding.right], [0, 0]]
-
-
-def _conv(t: Translation, node: Node) -> None:
-    a, weights = node.attributes, node.inputs[1]
-    _, kh, kw, each = t.type(weights).shape
-    x = t.ref(node.inputs[0])
-    padding = _padding(t, node, (kh, kw))
-    if padding is None:
-        pairs = t.constant(node, "paddings", _around(a.padding))
-        x = t.emit(node, "Pad", [x, pairs], {"Tpaddings": _INT}, part="padded")
-        padding = {"padding": b"VALID"}
-    more = {"strides": (1, *a.stride, 1), "dilations": (1, *a.dilation, 1), **padding, **_NHWC}
-    if node.op == "conv_2d":
-        _activated(t, node, "Conv2D", [x, t.permuted(node, weights, (1, 2, 3, 0))], more)
-        return
-    inputs = t.type(node.inputs[0]).shape[3]
-    kernel = t.permuted(node, weights, (1, 2, 0, 3), kh, kw, inputs, each // inputs)
-    _activated(t, node, "DepthwiseConv2dNative", [x, kernel], more)
-
-
-def _transpose_conv(t: Translation, node: Node) -> None:
-    a = node.attributes
-    _, kh, kw, _ = t.type(node.inputs[1]).shape
-    shape = t.type(node.outputs[0]).shape
-    image = (shape[1], shape[2])
-    # the padding is that of the convolution whose gradient this is
-    same = same_padding(image, (kh, kw), a.stride)
-    cut = (a.padding.top, a.padding.left)
-    inside = t.type(node.inputs[0]).shape[1:3]
-    if inside == tuple(-(-e // s) for e, s in zip(image, a.stride)) and cut == (same[0], same[2]):
-        kind = b"SAME"
-    elif cut == (0, 0) and inside == tuple(
-        (e - k) // s + 1 for e, k, s in zip(image, (kh, kw), a.stride)
-    ):
-        kind = b"VALID"
-    else:
-        t.refuse(node, "its padding is neither SAME nor VALID")
-        return
-    kernel = t.permuted(node, node.inputs[1], (1, 2, 0, 3))
-    size = t.constant(node, "size", shape)
-    more = {"strides": (1, *a.stride, 1), "padding": kind, **_NHWC}
-    _activated(t, node, "Conv2DBackpropInput", [size, kernel, t.ref(node.inputs[0])], more)
-
-
-def _fully_connected(t: Translation, node: Node) -> None:
-    x, count = t.ref(node.inputs[0]), t.type(node.inputs[1]).shape[1]
-    shape, result = t.type(node.inputs[0]).shape, t.type(node.outputs[0]).shape
-    more = {"transpose_a": False, "transpose_b": True}
-    if len(shape) == 2 == len(result):
-        _activated(t, node, "MatMul", [x, t.ref(node.inputs[1])], more)
-        return
-    rows = t.type(node.inputs[0]).element_count // count
-    x = _reshaped(t, node, x, (rows, count), "rows")
-    if len(result) == 2:
-        _activated(t, node, "MatMul", [x, t.ref(node.inputs[1])], more)
-        return
-    product = t.emit(node, "MatMul", [x, t.ref(node.inputs[1])], more, part="product")
-    size = t.constant(node, "size", result)
-    _activated(t, node, "Reshape", [product, size], {"Tshape": _INT})
-
-
-def _reshaped(t: Translation, node: Node, x: str, shape: tuple[int, ...], part: str) -> str:
-    size = t.constant(node, f"{part}_shape", shape)
-    return t.emit(node, "Reshape", [x, size], {"Tshape": _INT}, part=part)
-
-
-def _pool(op: str) -> Rule:
-    def rule(t: Translation, node: Node) -> None:
-        a, x = node.attributes, t.ref(node.inputs[0])
-        padding = _padding(t, node, a.filter)
-        if padding is None and op == "AvgPool":
-            t.refuse(node, "its padding is neither SAME nor VALID")
-            return
-        if padding is None:
-            pairs = t.constant(node, "paddings", _around(a.padding))
-            lowest = t.constant(node, "lowest", np.finfo(np.float32).min, np.float32)
-            x = t.emit(node, "PadV2", [x, pairs, lowest], {"Tpaddings": _INT}, part="padded")
-            padding = {"padding": b"VALID"}
-        more = {"ksize": (1, *a.filter, 1), "strides": (1, *a.stride, 1), **padding, **_NHWC}
-        _activated(t, node, op, [x], more)
-
-    return rule
+from budget.writers.tensorflow_products import (
+    INT,
+    NHWC,
+    Rule,
+    activated,
+    conv,
+    fully_connected,
+    pool,
+    transpose_conv,
+)
 
 
 def _plain(op: str, **attributes: Any) -> Rule:
     """All operands in order, a fused activation behind."""
 
     def rule(t: Translation, node: Node) -> None:
-        _activated(t, node, op, [t.ref(name) for name in node.present_inputs], attributes)
+        activated(t, node, op, [t.ref(name) for name in node.present_inputs], attributes)
 
     return rule
 
@@ -155,7 +38,7 @@ def _with_constants(op: str, *parts: Callable[[Any], Any], **attributes: Any) ->
     def rule(t: Translation, node: Node) -> None:
         made = [t.constant(node, f"operand{i}", part(node.attributes))
                 for i, part in enumerate(parts)]  # fmt: skip
-        _activated(t, node, op, [*map(t.ref, node.present_inputs), *made], attributes)
+        activated(t, node, op, [*map(t.ref, node.present_inputs), *made], attributes)
 
     return rule
 
@@ -163,7 +46,7 @@ def _with_constants(op: str, *parts: Callable[[Any], Any], **attributes: Any) ->
 def _reduction(op: str) -> Rule:
     def rule(t: Translation, node: Node) -> None:
         axes = t.constant(node, "axes", node.attributes.axes)
-        more = {"Tidx": _INT, "keep_dims": bool(node.attributes.keep_dims)}
+        more = {"Tidx": INT, "keep_dims": bool(node.attributes.keep_dims)}
         t.emit(node, op, [t.ref(node.inputs[0]), axes], more)
 
     return rule
@@ -186,7 +69,7 @@ def _batch_norm(t: Translation, node: Node) -> None:
     operands = [*given, t.ref(mean), t.ref(variance)]
     epsilon = float(node.attributes.epsilon)
     if len(t.type(x).shape) == 4:
-        more = {"U": DataType.FLOAT, "epsilon": epsilon, "is_training": False, **_NHWC}
+        more = {"U": DataType.FLOAT, "epsilon": epsilon, "is_training": False, **NHWC}
         t.emit(node, "FusedBatchNormV3", [t.ref(x), *operands], more)
         return
     raised = t.emit(node, "AddV2", [operands[3], t.constant(node, "epsilon", epsilon, np.float32)],
@@ -201,7 +84,7 @@ def _batch_norm(t: Translation, node: Node) -> None:
 def _layer_norm(t: Translation, node: Node) -> None:
     x, a = t.ref(node.inputs[0]), node.attributes
     axes = t.constant(node, "axes", a.axes)
-    kept = {"Tidx": _INT, "keep_dims": True}
+    kept = {"Tidx": INT, "keep_dims": True}
     mean = t.emit(node, "Mean", [x, axes], kept, part="mean")
     squares = t.emit(node, "SquaredDifference", [x, mean], part="squares")
     variance = t.emit(node, "Mean", [squares, axes], kept, part="variance")
@@ -223,7 +106,7 @@ def _l2_norm(t: Translation, node: Node) -> None:
     x = t.ref(node.inputs[0])
     axis = t.constant(node, "axis", [len(t.type(node.inputs[0]).shape) - 1])
     squares = t.emit(node, "Square", [x], part="squares")
-    total = t.emit(node, "Sum", [squares, axis], {"Tidx": _INT, "keep_dims": True}, part="total")
+    total = t.emit(node, "Sum", [squares, axis], {"Tidx": INT, "keep_dims": True}, part="total")
     length = t.emit(node, "Sqrt", [total], part="length")
     least = t.constant(node, "least", node.attributes.epsilon, np.float32)
     t.emit(node, "RealDiv", [x, t.emit(node, "Maximum", [length, least], part="divisor")])
@@ -275,14 +158,14 @@ def _relu_n1_to_1(t: Translation, node: Node) -> None:
 
 def _concat(t: Translation, node: Node) -> None:
     axis = t.constant(node, "axis", node.attributes.axis)
-    more = {"N": len(node.inputs), "Tidx": _INT}
-    _activated(t, node, "ConcatV2", [*map(t.ref, node.inputs), axis], more)
+    more = {"N": len(node.inputs), "Tidx": INT}
+    activated(t, node, "ConcatV2", [*map(t.ref, node.inputs), axis], more)
 
 
 def _split(t: Translation, node: Node) -> None:
     sizes = t.constant(node, "sizes", node.attributes.sizes)
     axis = t.constant(node, "axis", node.attributes.axis)
-    more = {"num_split": len(node.outputs), "Tlen": _INT}
+    more = {"num_split": len(node.outputs), "Tlen": INT}
     t.emit(node, "SplitV", [t.ref(node.inputs[0]), sizes, axis], more)
 
 
@@ -299,13 +182,13 @@ def _unpack(t: Translation, node: Node) -> None:
 def _pad(t: Translation, node: Node) -> None:
     pairs = t.constant(node, "paddings", node.attributes.paddings)
     value = t.constant(node, "value", node.attributes.value, t.type(node.inputs[0]).dtype.numpy)
-    t.emit(node, "PadV2", [t.ref(node.inputs[0]), pairs, value], {"Tpaddings": _INT})
+    t.emit(node, "PadV2", [t.ref(node.inputs[0]), pairs, value], {"Tpaddings": INT})
 
 
 def _mirror_pad(t: Translation, node: Node) -> None:
     pairs = t.constant(node, "paddings", node.attributes.paddings)
     mode = node.attributes.mode.value.upper().encode()
-    t.emit(node, "MirrorPad", [t.ref(node.inputs[0]), pairs], {"Tpaddings": _INT, "mode": mode})
+    t.emit(node, "MirrorPad", [t.ref(node.inputs[0]), pairs], {"Tpaddings": INT, "mode": mode})
 
 
 def _strided_slice(t: Translation, node: Node) -> None:
@@ -314,7 +197,7 @@ def _strided_slice(t: Translation, node: Node) -> None:
     mask = sum(1 << axis for axis, end in enumerate(a.end) if end < 0)
     given = (("begin", a.begin), ("end", a.end), ("stride", a.stride))
     parts = [t.constant(node, part, values) for part, values in given]
-    more = {"Index": _INT, "begin_mask": 0, "end_mask": mask, "ellipsis_mask": 0,
+    more = {"Index": INT, "begin_mask": 0, "end_mask": mask, "ellipsis_mask": 0,
             "new_axis_mask": 0, "shrink_axis_mask": 0}  # fmt: skip
     t.emit(node, "StridedSlice", [t.ref(node.inputs[0]), *parts], more)
 
@@ -322,7 +205,7 @@ def _strided_slice(t: Translation, node: Node) -> None:
 def _arg(op: str) -> Rule:
     def rule(t: Translation, node: Node) -> None:
         kinds = {"int32": DataType.INT32, "int64": DataType.INT64}
-        more = {"Tidx": _INT, "output_type": kinds[node.attributes.dtype.value]}
+        more = {"Tidx": INT, "output_type": kinds[node.attributes.dtype.value]}
         axis = t.constant(node, "axis", node.attributes.axis)
         t.emit(node, op, [t.ref(node.inputs[0]), axis], more)
 
@@ -332,8 +215,8 @@ def _arg(op: str) -> Rule:
 def _gather(t: Translation, node: Node) -> None:
     a = node.attributes
     types = [t.type(name).dtype.value for name in node.inputs]
-    more = {"T": None, "Tparams": t.kind(node), "Taxis": _INT, "batch_dims": a.batch_dims,
-            "Tindices": DataType.INT64 if types[1] == "int64" else _INT}  # fmt: skip
+    more = {"T": None, "Tparams": t.kind(node), "Taxis": INT, "batch_dims": a.batch_dims,
+            "Tindices": DataType.INT64 if types[1] == "int64" else INT}  # fmt: skip
     axis = t.constant(node, "axis", a.axis)
     t.emit(node, "GatherV2", [*map(t.ref, node.inputs), axis], more)
 
@@ -373,13 +256,13 @@ def _resize(op: str) -> Rule:
 
 
 RULES: dict[str, Rule] = {
-    "conv_2d": _conv,
-    "depthwise_conv_2d": _conv,
-    "transpose_conv_2d": _transpose_conv,
-    "fully_connected": _fully_connected,
+    "conv_2d": conv,
+    "depthwise_conv_2d": conv,
+    "transpose_conv_2d": transpose_conv,
+    "fully_connected": fully_connected,
     "batch_matmul": _batch_matmul,
-    "average_pool_2d": _pool("AvgPool"),
-    "max_pool_2d": _pool("MaxPool"),
+    "average_pool_2d": pool("AvgPool"),
+    "max_pool_2d": pool("MaxPool"),
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "l2_norm": _l2_norm,
@@ -425,9 +308,9 @@ RULES: dict[str, Rule] = {
     "sum": _reduction("Sum"),
     "reduce_max": _reduction("Max"),
     "reduce_min": _reduction("Min"),
-    "reshape": _with_constants("Reshape", lambda a: a.shape, Tshape=_INT),
-    "transpose": _with_constants("Transpose", lambda a: a.perm, Tperm=_INT),
-    "slice": _with_constants("Slice", lambda a: a.begin, lambda a: a.size, Index=_INT),
+    "reshape": _with_constants("Reshape", lambda a: a.shape, Tshape=INT),
+    "transpose": _with_constants("Transpose", lambda a: a.perm, Tperm=INT),
+    "slice": _with_constants("Slice", lambda a: a.begin, lambda a: a.size, Index=INT),
     "strided_slice": _strided_slice,
     "pad": _pad,
     "mirror_pad": _mirror_pad,

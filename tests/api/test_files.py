@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from budget.api.files import write_folder
+from budget.api.files import write_folder, write_folders
 from budget.errors import UsageError
 
 FILES = {"a.c": b"new a", "sub/deep/b.h": b"new b", "c.txt": b"new c"}
@@ -91,6 +91,37 @@ def test_a_failure_while_moving_restores_everything(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("failing_call", range(4))
+def test_a_failure_in_one_folder_restores_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int
+) -> None:
+    both = {tmp_path / "one": {"a.c": b"a"}, tmp_path / "new" / "two": {"b.c": b"b"}}
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.c").write_bytes(b"old")
+    before, names = contents(tmp_path), sorted(tmp_path.iterdir())
+    calls = 0
+    replace = Path.replace
+
+    def fail_once(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == failing_call + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail_once)
+    if failing_call == 3:  # one to keep what is there, and two to come
+        write_folders(both)
+        assert (tmp_path / "one" / "a.c").read_bytes() == b"a"
+        assert (tmp_path / "new" / "two" / "b.c").read_bytes() == b"b"
+        return
+    with pytest.raises(UsageError, match="No space left on device") as caught:
+        write_folders(both)
+    assert caught.value.where == str(tmp_path / ("new/two" if failing_call == 2 else "one"))
+    assert contents(tmp_path) == before
+    assert sorted(tmp_path.iterdir()) == names
+
+
 def test_what_cannot_be_put_back_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.c").write_bytes(b"old")
     calls = 0
@@ -114,7 +145,9 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("precious")
     with pytest.raises(UsageError, match="is a file"):
         write_folder(tmp_path / "out", FILES)
-    assert (tmp_path / "out").read_text() == "precious"
+    with pytest.raises(UsageError, match="is a file"):
+        write_folders({tmp_path / "other": FILES, tmp_path / "out": FILES})
+    assert contents(tmp_path) == {"out": b"precious"}
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path: Path) -> None:

@@ -284,3 +284,9 @@ def test_weights_apart_from_the_graph(frozen: Path, tmp_path: Path) -> None:
         write_transformation(plain, tmp_path / "out.tflite", weights)
     write_transformation(plain, tmp_path / "a" / "out.pb", tmp_path / "b" / "weights.c")
     assert "aligned(64)" in (tmp_path / "b" / "weights.c").read_text()
+    with pytest.raises(UsageError, match="the same file"):
+        write_transformation(plain, out, tmp_path / "." / "out.pb")
+    (tmp_path / "b" / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="is a file"):
+        write_transformation(plain, tmp_path / "c" / "out.pb", tmp_path / "b" / "file" / "w.bin")
+    assert not (tmp_path / "c").exists()
