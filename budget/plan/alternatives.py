@@ -27,8 +27,10 @@ from budget.plan.variants import (
     four_words,
     gemm_bytes,
     gemm_loops,
+    integer_weights,
     is_plain,
     is_pointwise,
+    is_to_be_quantized,
     kind_of,
     number_of,
     planes_of,
@@ -205,7 +207,7 @@ def _winograd(node: Node, graph: Graph, types: Types) -> list[Variant]:
         or 3 * out_channels > REACH
     ):
         return []
-    data = graph.constant(node.inputs[1])
+    data = integer_weights(node, graph)
     assert data is not None  # is_plain has looked
     # sums of F(4 x 4) are exact below 2^25, of F(2 x 2) below 2^29, before the division
     most = int(np.abs(data.astype(np.int64)).sum((1, 2, 3)).max(initial=0)) * 128
@@ -244,10 +246,13 @@ def _add(node: Node, graph: Graph, types: Types) -> list[Variant]:
         return []
     if a.dtype is not DType.INT8 or b.dtype is not DType.INT8:
         return []
+    found = [Variant("armv7em-table", 0, 4 * 256)]
+    if is_to_be_quantized(node, graph):
+        return found
     if a.quant is None or b.quant is None or y.quant is None:
         return []
     q, shift = sum_multiplier(a.quant, b.quant, y.quant)
-    return [Variant("armv7em-table", 0, 4 * 256)] if q and shift >= 2 else []
+    return found if q and shift >= 2 else []
 
 
 def _average_pool(node: Node, graph: Graph, types: Types) -> list[Variant]:

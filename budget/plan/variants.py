@@ -12,7 +12,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from budget.analysis.operands import weight_axes
 from budget.graph import ABSENT, DType, Graph, Node, QuantParams, TensorType
+from budget.graph.types import Array
 from budget.ops.fixed_point import quantize_multiplier, quantize_multipliers
 from budget.ops.requantize import product_multipliers
 from budget.records import record
@@ -214,22 +216,50 @@ def row_words_of(taps: int, stride: int, *, is_resident: bool) -> int:
 
 def fits_packed(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
     """Whether two weights fit one halfword, their sums come apart again, and scales are small."""
-    data = graph.constant(node.inputs[1])
+    data = integer_weights(node, graph)
     if data is None or data.min(initial=0) < -127 or not is_plain(node, graph, types):
         return False
     sums = np.abs(data.astype(np.int64)).sum(tuple(range(1, data.ndim)))
     return int(sums.max(initial=0)) * 128 < 1 << 23
 
 
+def integer_weights(node: Node, graph: Graph) -> Array | None:
+    """Weights as the device holds them; None where they are computed.
+
+    Those of a float graph that is judged as integers are rounded channel by channel, as
+    quantisation would.
+    """
+    data = graph.constant(node.inputs[1])
+    if data is None or not np.issubdtype(data.dtype, np.floating):
+        return data
+    channel = weight_axes(node.op)[1]
+    others = tuple(axis for axis in range(data.ndim) if axis != channel)
+    values = data.astype(np.float64)
+    largest = np.abs(values).max(others, keepdims=True, initial=0)
+    rounded: Array = np.rint(values * (127 / np.where(largest > 0, largest, 1)))
+    return rounded
+
+
 def is_plain(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
-    """Whether 8-bit weights without zero points, bias and scales are known and scales are small."""
+    """Whether 8-bit weights without zero points, bias and scales are known and scales are small.
+
+    A float graph that is judged as integers has no scales yet; small ones are usual.
+    """
     x, w, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
     if x.dtype is not DType.INT8 or w.dtype is not DType.INT8:
         return False
-    if w.quant is None or w.quant.zero_point.any() or graph.constant(node.inputs[1]) is None:
-        return False
     bias = node.inputs[2] if len(node.inputs) > 2 else ABSENT
-    return (bias == ABSENT or graph.constant(bias) is not None) and has_short_shifts(x, w, y)
+    if any(name != ABSENT and graph.constant(name) is None for name in (node.inputs[1], bias)):
+        return False
+    if is_to_be_quantized(node, graph):
+        return True
+    return w.quant is not None and not w.quant.zero_point.any() and has_short_shifts(x, w, y)
+
+
+def is_to_be_quantized(node: Node, graph: Graph) -> bool:
+    """Whether a node of a float graph is judged as integers, before there are scales."""
+    names = (*node.present_inputs[:2], node.outputs[0])
+    return all(graph.type_of(name).dtype.is_float for name in names)
 
 
 def has_short_shifts(x: TensorType, w: TensorType, y: TensorType) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from budget.api.check import check
@@ -32,3 +34,16 @@ def test_a_model_that_is_not_yet_quantised_is_priced_by_the_profile() -> None:
     found = check("zoo:autoencoder", device="stm32l4r5", runtime="budget-c", precision="int8")
     assert emitted_code(found.model, found.program, found.device) is None
     assert found.inference.flash.value > found.program.weight_bytes
+
+
+@pytest.mark.parametrize("name", ["kws_{}", "ic_{}", "ad_{}"])
+def test_a_float_model_is_priced_as_the_one_that_it_becomes(models: Path, name: str) -> None:
+    held = {"kws_{}": "float32"}.get(name, "float")
+    found = {
+        kind: check(models / f"{name.format(kind)}.tflite", device="stm32l4r5").inference
+        for kind in ("int8", held)
+    }
+    cycles = {kind: float(each.cycles.value) for kind, each in found.items()}
+    assert cycles[held] == pytest.approx(cycles["int8"], rel=0.03)
+    flash = {kind: float(each.flash.value) for kind, each in found.items()}
+    assert flash[held] == pytest.approx(flash["int8"], rel=0.08)
