@@ -11,6 +11,7 @@ from budget.shrinking.search import Knob, Outcome, Search, brief, knobs
 
 Say = Callable[[str], None]
 _HALVINGS = 6
+_LEAST = 0.05
 _FIRST_SHARES = (1.0, 0.9, 0.8)
 
 
@@ -51,7 +52,7 @@ def explore(
     if done:
         say(f"going on with {len(done)} candidates tried before")
     if search.is_new:
-        for first in first_candidates(bench, choices, say):
+        for first in first_candidates(bench, choices, trials, say):
             search.suggest_first(first)
     left = max(0, trials - len(done))
     if scheduler:
@@ -85,8 +86,13 @@ def described(outcome: Outcome) -> str:
     )
 
 
-def first_candidates(bench: Workbench, choices: Sequence[Knob], say: Say) -> list[list[str]]:
-    """What is tried first: the plain precision, and pruning just far enough for the budget."""
+def first_candidates(
+    bench: Workbench, choices: Sequence[Knob], trials: int, say: Say
+) -> list[list[str]]:
+    """What is tried first: the plain precision, and pruning just far enough for the budget.
+
+    Then, if there are trials enough, pruning where the outputs feel it least, just as far.
+    """
     precision = [k.fixed or k.way for k in choices if k.is_precision][:1]
     fixed = [k.fixed for k in choices if k.fixed and not k.is_precision]
     plain = [*fixed, *precision]
@@ -95,27 +101,40 @@ def first_candidates(bench: Workbench, choices: Sequence[Knob], say: Say) -> lis
     if prune is None:
         return found
 
-    def excess(keep: float) -> float:
-        quick = f"prune:keep={keep:.3f},score=norm,compensate=no"
-        built = bench.build([quick, *plain])
-        return bench.measured_ratio * excess_of(bench.judge_built(built, plain))
+    def kept(allocation: str) -> float | None:
+        """The share that just meets the budget; None where even the least does not."""
 
-    try:
-        low, high = 0.05, 1.0
+        def excess(keep: float) -> float:
+            quick = f"prune:keep={keep:.3f},allocation={allocation},score=norm,compensate=no"
+            built = bench.build([quick, *plain])
+            return bench.measured_ratio * excess_of(bench.judge_built(built, plain))
+
+        low, high = _LEAST, 1.0
         if excess(high) <= 1.0:
-            return [*found, [f"prune:keep={0.75}", *plain]]
+            return high
         if excess(low) > 1.0:
-            say("pruning alone does not reach the budget")
-            return [*found, [f"prune:keep={low}", *plain]]
+            return None
         for _ in range(_HALVINGS):
             middle = (low + high) / 2
             low, high = (middle, high) if excess(middle) <= 1.0 else (low, middle)
+        return low
+
+    try:
+        keep = kept("uniform")
+        if keep == 1.0:
+            return [*found, [f"prune:keep={0.75}", *plain]]
+        if keep is None:
+            say("pruning alone does not reach the budget")
+            return [*found, [f"prune:keep={_LEAST}", *plain]]
+        say(f"pruning to {keep:.1%} of the channels meets the budget")
+        keeps = [round(max(_LEAST, keep * share), 4) for share in _FIRST_SHARES]
+        found = [[f"prune:keep={keep}", *plain] for keep in keeps] + found
+        if trials > len(found) and (keep := kept("sensitivity")) is not None:
+            share = f"prune:keep={round(keep, 4)},allocation=sensitivity"
+            found.append([share, *plain])
     except BudgetError as error:
         say(f"pruning: {error}")
-        return found
-    say(f"pruning to {low:.1%} of the channels meets the budget")
-    keeps = [round(max(0.05, low * share), 4) for share in _FIRST_SHARES]
-    return [[f"prune:keep={keep}", *plain] for keep in keeps] + found
+    return found
 
 
 def _spread(search: Search, cluster: _Cluster, left: int, trials: int, say: Say) -> None:

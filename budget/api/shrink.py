@@ -36,6 +36,8 @@ from budget.writers.tflite import write_tflite
 DEFAULT_WAYS = ("prune", "low-rank", "int8")
 DEFAULT_TRIALS = 10
 DEFAULT_TOLERANCE = 0.005
+_STILL_TO_COME = 0.05
+_FITS = 2
 
 
 def shrink(
@@ -220,27 +222,37 @@ def _best(
         inside = [nearest]
     if not inside:
         return None, nearest
-
-    def order(o: Outcome) -> tuple[float, float]:
-        if min_accuracy is None:
-            return o.error, o.energy_j
-        return o.energy_j, o.error
-
-    # a short training falls short of a long one: leave room for what is still to come
-    pool = inside
-    if min_accuracy is not None:
-        pool = [o for o in inside if 1 - o.error >= min_accuracy - 0.05] or inside
-    unlike = {o.ways: o for o in sorted(pool, key=order, reverse=True)}
-    best = sorted(unlike.values(), key=order)[: max(1, finalists)]
+    unlike = list({o.ways: o for o in inside}.values())
+    if min_accuracy is None:
+        best = sorted(unlike, key=lambda o: (o.error, o.energy_j))[: max(1, finalists)]
+    else:
+        best = _cheapest(unlike, min_accuracy, finalists)
     done = []
     for number, outcome in enumerate(best, 1):
         say(f"finalist {number} of {len(best)}: {' '.join(outcome.ways)}")
         done.append(finish(bench, outcome.ways, tolerance=tolerance, say=say))
+        last = done[-1]
+        is_enough = min_accuracy is not None and last.accuracy >= min_accuracy
+        if is_enough and last.verdict_rank == _FITS:
+            return last, None  # the cheapest comes first
     if min_accuracy is not None:
-        enough = [f for f in done if f.accuracy >= min_accuracy]
-        if enough:
-            return min(enough, key=lambda f: f.lines[-1].energy_j), None
+        say(f"no finalist that fits reaches {min_accuracy:.1%}: the most accurate is taken")
     return max(done, key=lambda f: (f.verdict_rank, f.accuracy)), None
+
+
+def _cheapest(inside: Sequence[Outcome], enough: float, count: int) -> list[Outcome]:
+    """The cheapest candidates that may be accurate enough, the last of them the surest.
+
+    A short training falls short of a long one: there is room for what is still to come.
+    """
+    reached = [o for o in inside if 1 - o.error >= enough]
+    if reached:
+        sure = min(reached, key=lambda o: (o.energy_j, o.error))
+    else:
+        sure = min(inside, key=lambda o: (o.error, o.energy_j))
+    near = [o for o in inside if 1 - o.error >= enough - _STILL_TO_COME]
+    cheaper = [o for o in near if o.energy_j < sure.energy_j]
+    return [*sorted(cheaper, key=lambda o: (o.energy_j, o.error))[: max(0, count - 1)], sure]
 
 
 def _delivered(

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from budget.errors import UnsupportedModelError, UsageError
 from budget.graph import Graph, verify
 from budget.records import record
+from budget.shrinking.allocation import Damage, damages, least, shares
 from budget.shrinking.linear import matrices, position_count, unrolled
 from budget.shrinking.refit import refit
 from budget.shrinking.way import Calibration, Reason, Shrunk, Stage, Strength, Way
 from budget.transforms.channels import ChannelGroup, Channels, remove_channels
 
 SCORES = ("activation", "norm", "batch-norm")
-ALLOCATIONS = ("uniform", "global")
+ALLOCATIONS = ("uniform", "global", "sensitivity")
 _PLACES = 4096
 
 
@@ -114,11 +115,7 @@ def choose(
     """
     gone: list[int] = []
     for group in groups:
-        size = len(group.classes)
-        stay = max(1, round(size * keep.get(group.name, 1.0)))
-        stay = min(size, -(-stay // multiple) * multiple)
-        order = sorted(group.classes, key=lambda root: scores[root])
-        gone += order[: size - stay]
+        gone += least(group, scores, keep.get(group.name, 1.0), multiple)
     return gone
 
 
@@ -186,8 +183,9 @@ class Prune(Way):
         keep: share of the channels that stays.
         score: what a channel's importance is measured by.
         allocation: ``uniform``: the same share of every group; ``global``: the least important of
-            all go, wherever they are.
-        multiple: channels that stay in a group are a multiple of this (uniform only).
+            all go, wherever they are; ``sensitivity``: groups whose loss the outputs feel least
+            lose most.
+        multiple: channels that stay in a group are a multiple of this (not with global).
         compensate: ``yes`` fits the remaining weights on the examples.
     """
 
@@ -207,7 +205,11 @@ class Prune(Way):
         return (
             Strength("keep", "share of the channels that stays", 0.05, 1.0),
             Strength("score", "what importance is measured by", choices=SCORES),
-            Strength("allocation", "same share everywhere, or ranked", choices=ALLOCATIONS),
+            Strength(
+                "allocation",
+                "same share everywhere, or ranked, or by what outputs feel",
+                choices=ALLOCATIONS,
+            ),
             Strength("multiple", "kept channels are a multiple of", choices=(1, 2, 4, 8)),
             Strength("compensate", "fit what is left", choices=("yes", "no")),
         )
@@ -220,8 +222,10 @@ class Prune(Way):
         """
         channels = Channels(graph)
         compensate = self.compensate == "yes"
-        if self.allocation == "uniform":
+        if self.allocation != "global":
             keep = {group.name: self.keep for group in channels.groups()}
+            if self.allocation == "sensitivity" and keep:
+                keep = shares(self._damages(graph, channels, calibration), self.keep)
             return prune(
                 graph,
                 calibration,
@@ -234,6 +238,17 @@ class Prune(Way):
         order = sorted(scores, key=lambda root: scores[root])
         gone = channels.removable(order[: round(len(order) * (1 - self.keep))])
         return _removed(graph, calibration, channels, gone, compensate)
+
+    def _damages(
+        self, graph: Graph, channels: Channels, calibration: Calibration
+    ) -> tuple[Damage, ...]:
+        """See `damages`; the same at every strength."""
+
+        def make() -> tuple[Damage, ...]:
+            scores = importance(graph, channels, calibration, self.score)
+            return damages(graph, channels, scores, calibration)
+
+        return calibration.once(graph, f"damages by {self.score}", make)
 
 
 WAYS: tuple[type[Way], ...] = (Prune,)

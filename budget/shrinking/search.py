@@ -86,11 +86,18 @@ def knobs(ways: Sequence[str]) -> tuple[Knob, ...]:
     """Knobs of ways given as ``prune`` (search its strengths) or ``prune:keep=0.5`` (as it is).
 
     Raises:
-        UsageError: there is no such way or strength, or one stands there twice.
+        UsageError: there is no such way or strength, one stands there twice, or it makes more
+            than one network.
     """
     found = []
     for text in ways:
         way = parse(text)
+        if way.name == "early-exit":
+            raise UsageError(
+                "early-exit makes two networks and a threshold, not one file",
+                where="--ways",
+                hint="apply it by budget.shrinking.way and deploy both of its graphs",
+            )
         found.append(Knob(way.name, way.describe() if ":" in text else "",
                           way.stage is Stage.PRECISION))  # fmt: skip
     names = [knob.way for knob in found]

@@ -122,6 +122,8 @@ def test_a_database_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
 def test_a_way_twice_is_refused_and_optuna_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="prune stands there twice"):
         knobs(["prune", "prune:keep=0.5"])
+    with pytest.raises(UsageError, match="makes two networks"):
+        knobs(["early-exit", "int8"])
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingToolError, match="Optuna") as error:
         Search(knobs(["int8"]), name="x")
