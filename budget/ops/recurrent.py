@@ -118,7 +118,10 @@ class _Recurrent(Operator):
     def cost(
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
     ) -> Cost:
-        """Per step and example a MAC for each weight, and about four operations for each gate."""
+        """Per step and example a MAC for each weight, and about four operations for each gate.
+
+        FLOPs besides those are the sums and products of the gates; their functions count none.
+        """
         x, weights, recurrent = (operand_type(inputs, index) for index in range(3))
         times = x.shape[0] * x.shape[1]
         macs = times * (weights.element_count + recurrent.element_count)
@@ -127,10 +130,16 @@ class _Recurrent(Operator):
             macs=macs,
             macs_run=macs,
             alu=4 * rows,
-            flops=2 * macs + rows * sum(has_operand(inputs, 3 + i) for i in range(self.biases)),
+            flops=2 * macs
+            + rows * sum(has_operand(inputs, 3 + i) for i in range(self.biases))
+            + times * recurrent.shape[1] * self._gate_flops(attributes),
             read_bytes=traffic_bytes(inputs),
             write_bytes=traffic_bytes(outputs),
         )
+
+    def _gate_flops(self, attributes: Any) -> int:
+        """Sums and products of one unit in one step, besides those of weights and biases."""
+        return 1  # W x and U h are added
 
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Step by step in float32."""
@@ -217,6 +226,9 @@ class Gru(_Recurrent):
     gates = 3
     biases = 2
 
+    def _gate_flops(self, attributes: Any) -> int:
+        return 3 + 1 + 4  # sums of three gates, reset, and the mean of two states
+
     def _step(
         self, attributes: Any, from_x: Any, recurrent: Any, biases: list[Any], states: Any
     ) -> tuple[Floats, ...]:
@@ -255,6 +267,10 @@ class Lstm(_Recurrent):
     Attributes = LstmAttributes
     gates = 4
     states = 2
+
+    def _gate_flops(self, attributes: Any) -> int:
+        clip = 2 if attributes.cell_clip > 0 else 0
+        return 4 + 3 + clip + 1  # sums of four gates, cell, bounds, output
 
     def _further(self, state: TensorType) -> tuple[TensorType, ...]:
         is_integer = state.dtype.is_integer

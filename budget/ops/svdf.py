@@ -81,7 +81,7 @@ class Svdf(Operator):
     def cost(
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
     ) -> Cost:
-        """A MAC for each feature weight and each time weight."""
+        """A MAC for each feature weight and each time weight; the filters of a rank are added."""
         x, features, times = (operand_type(inputs, index) for index in range(3))
         batch = x.shape[0]
         macs = batch * (features.element_count + times.element_count)
@@ -90,7 +90,7 @@ class Svdf(Operator):
             macs=macs,
             macs_run=macs,
             alu=count * (1 + attributes.rank),
-            flops=2 * macs + count * has_operand(inputs, 3),
+            flops=2 * macs + count * (attributes.rank - 1 + has_operand(inputs, 3)),
             read_bytes=traffic_bytes(inputs),
             write_bytes=traffic_bytes(outputs),
         )

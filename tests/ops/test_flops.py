@@ -121,6 +121,68 @@ def layer_norm(case: Case, x: Any, scale: Any, offset: Any) -> Any:
     return y if offset is None else y + offset
 
 
+def steps_of(case: Case, x: Any) -> list[Any]:
+    return tf.unstack(x, axis=0 if case.attributes.time_major else 1)
+
+
+def state(rows: Any, like: Any) -> Any:
+    return tf.compat.v1.placeholder(tf.float32, (like.shape[0], rows.shape[1]))
+
+
+def simple_rnn(case: Case, x: Any, weights: Any, again: Any, bias: Any, h: Any) -> Any:
+    for step in steps_of(case, x):
+        h = state(again, step) if h is None else h
+        sums = with_bias(tf.matmul(step, weights, transpose_b=True), [bias])
+        h = tf.tanh(sums + tf.matmul(h, again, transpose_b=True))
+    return h
+
+
+def lstm(case: Case, x: Any, weights: Any, again: Any, bias: Any, h: Any, c: Any) -> Any:
+    clip = case.attributes.cell_clip
+    for step in steps_of(case, x):
+        h, c = (state(again, step) if each is None else each for each in (h, c))
+        sums = with_bias(tf.matmul(step, weights, transpose_b=True), [bias])
+        i, f, g, o = tf.split(sums + tf.matmul(h, again, transpose_b=True), 4, axis=1)
+        c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+        c = tf.maximum(tf.minimum(c, clip), -clip) if clip else c
+        h = tf.sigmoid(o) * tf.tanh(c)
+    return h
+
+
+def gru(case: Case, x: Any, weights: Any, again: Any, bias: Any, bias_again: Any, h: Any) -> Any:
+    units = again.shape[1]
+    for step in steps_of(case, x):
+        h = state(again, step) if h is None else h
+        sums = with_bias(tf.matmul(step, weights, transpose_b=True), [bias])
+        both = tf.matmul(h, again[: 2 * units], transpose_b=True)
+        both = with_bias(both, [None if bias_again is None else bias_again[: 2 * units]])
+        z, r = tf.split(tf.sigmoid(sums[:, : 2 * units] + both), 2, axis=1)
+        own = None if bias_again is None else bias_again[2 * units :]
+        if case.attributes.reset_after:
+            last = r * with_bias(tf.matmul(h, again[2 * units :], transpose_b=True), [own])
+        else:
+            last = with_bias(tf.matmul(r * h, again[2 * units :], transpose_b=True), [own])
+        candidate = tf.tanh(sums[:, 2 * units :] + last)
+        h = z * h + (1 - z) * candidate
+    return h
+
+
+def svdf(case: Case, x: Any, features: Any, times: Any, bias: Any, memory: Any = None) -> Any:
+    filters, steps = times.shape
+    batch = x.shape[0]
+    entered = tf.reshape(tf.matmul(x, features, transpose_b=True), (batch, filters, 1, 1))
+    if memory is None:
+        memory = tf.compat.v1.placeholder(tf.float32, (batch, filters * steps))
+    past = tf.reshape(memory, (batch, filters, 1, steps))[..., 1:]
+    window = tf.concat([past, entered], axis=3)
+    # a product of one row and one column for each filter
+    columns = tf.tile(tf.reshape(times, (1, filters, steps, 1)), (batch, 1, 1, 1))
+    sums = tf.reshape(
+        tf.raw_ops.BatchMatMulV2(x=window, y=columns), (batch, -1, case.attributes.rank)
+    )
+    return with_bias(tf.reduce_sum(sums, axis=2), [bias])
+
+
 def arg(path: str) -> Callable[..., Any]:
     return lambda case, x: called(path)(x, case.attributes.axis)
 
@@ -154,6 +216,7 @@ WRITTEN: dict[str, Callable[..., Any]] = {
     "relu6": plain("nn.relu6"), "logistic": plain("sigmoid"), "tanh": plain("tanh"),
     "elu": plain("nn.elu"), "softmax": plain("nn.softmax"),
     "log_softmax": plain("nn.log_softmax"),
+    "simple_rnn": simple_rnn, "lstm": lstm, "gru": gru, "svdf": svdf,
 }
 # fmt: on
 
