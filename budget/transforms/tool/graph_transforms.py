@@ -14,6 +14,16 @@ from budget.transforms.tool.transform import Context, GraphTransform
 _SHOWN = 12
 
 
+def _is_orthonormal(graph: Graph, node: Node) -> bool:
+    """Whether a layer is the second of the two that a split made: only those are orthonormal."""
+    weights = graph.constant(node.inputs[1])
+    if weights is None:
+        return False
+    flat = np.asarray(weights, np.float64).reshape(len(weights), -1)
+    many, few = flat.shape
+    return few < many and bool(np.allclose(flat.T @ flat, np.eye(few), atol=1e-4))
+
+
 def _short(name: str) -> str:
     """A name that a converter made of those of all nodes it merged: the first of them."""
     return name.partition(";")[0]
@@ -38,9 +48,11 @@ class RemoveConstantChannels(GraphTransform):
         if not found.removed_count:
             context.notes.append("no channel can be removed: none is constant, or none is free")
             return graph
+        while found.removed_count:  # without these, others may be seen to be constant
+            smaller, found = found.graph, remove_constant_channels(found.graph)
         intervals = value_intervals(graph)
         for name, tensor in graph.tensors.items():
-            kept = found.graph.tensors.get(name)
+            kept = smaller.tensors.get(name)
             if tensor.is_constant or kept is None or kept.type.shape == tensor.type.shape:
                 continue
             channels = np.flatnonzero(intervals[name].is_constant).tolist()
@@ -50,7 +62,7 @@ class RemoveConstantChannels(GraphTransform):
                 f"{_short(name)}: {tensor.type.shape[-1]} → {kept.type.shape[-1]} channels; "
                 f"constant are {shown}{more}"
             )
-        return found.graph
+        return smaller
 
 
 @dataclass(frozen=True)
@@ -134,6 +146,10 @@ class LowRank(GraphTransform):
             if weights is None:
                 continue
             flat = np.asarray(weights, np.float64).reshape(len(weights), -1)
+            readers = graph.consumers.get(node.outputs[0], ())
+            if any(item in layers and _is_orthonormal(graph, item) for item in (node, *readers)):
+                context.notes.append(f"{_short(node.name)} stays: it is one of two thin layers")
+                continue
             directions, left = errors_by_rank(flat)
             rank = int(np.argmax(left <= self.error)) + 1
             if rank * sum(flat.shape) >= flat.size:

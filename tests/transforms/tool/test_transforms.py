@@ -115,18 +115,12 @@ def test_twice_is_once(transforms: str) -> None:
     assert graphs.parse(twice.encode()) == graphs.parse(once.encode())
 
 
-# transforms of canonical graphs, whose tests are with the functions they call
-ELSEWHERE = {"cluster", "equalise", "low_rank", "remove_constant_channels"}
-
-
 def test_every_transform_is_run() -> None:
     """None is registered without a run in TensorFlow, a second run, and a statement of algebra."""
-    forms = (Path(__file__).parent / "test_rewritten_forms.py").read_text()
-    asked = " ".join(CASES) + forms
-    missing = [name for name in TRANSFORMS if not re.search(rf"\b{name}\b", asked)]
-    assert set(missing) <= ELSEWHERE
-    command = (Path(__file__).parents[2] / "cli" / "test_transform_command.py").read_text()
-    assert not [name for name in missing if not re.search(rf"\b{name}\b", command)]
+    folder = Path(__file__).parent
+    others = ("test_rewritten_forms.py", "test_graph_transforms.py")
+    asked = " ".join([*CASES, *((folder / name).read_text() for name in others)])
+    assert not [name for name in TRANSFORMS if not re.search(rf"\b{name}\b", asked)]
     # what a transform keeps is said where it is declared
     kinds = {kind for name in TRANSFORMS for kind in find(name)}
     assert len(kinds) == len(TRANSFORMS)
