@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from budget.errors import UsageError
-from budget.graph import Graph
+from budget.graph import Graph, Node
 from budget.transforms.tool.transform import Context, GraphTransform
 
 _SHOWN = 12
