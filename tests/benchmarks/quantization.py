@@ -74,8 +74,8 @@ def tasks() -> dict[str, Any]:
     found = {name: own(name) for name in (*NAMES, "hotword-large")}
     if REAL.is_dir():
         found["mlperf kws"] = _kws
-        found["mlperf vww"] = lambda: _pictures("mlperf vww", REAL / "vww.h5", 96, 1 / 255)
-        found["mlperf ic"] = lambda: _pictures("mlperf ic", REAL / "ic.h5", 32, 1.0)
+        found["mlperf vww"] = lambda: _pictures("mlperf vww", REAL / "vww.h5", 96, 1 / 255, 250)
+        found["mlperf ic"] = lambda: _pictures("mlperf ic", REAL / "ic.h5", 32, 1.0, 1200)
     return found
 
 
@@ -88,13 +88,13 @@ def _kws() -> Task:
     return Task("mlperf kws", path, graph, x, y, None, "features of zoo:hotword")
 
 
-def _pictures(name: str, path: Path, size: int, scale: float) -> Task:
+def _pictures(name: str, path: Path, size: int, scale: float, judged: int) -> Task:
     from sklearn.datasets import load_sample_images
 
     random = np.random.default_rng(0)
     images = load_sample_images().images
     cuts = []
-    for index in range(400):
+    for index in range(150 + judged):
         image = images[index % 2]
         step = int(random.integers(1, min(image.shape[:2]) // size + 1))
         top, left = (

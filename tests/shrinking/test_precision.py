@@ -125,14 +125,14 @@ def test_operators_without_a_width_fall_back_or_are_named() -> None:
     builder = GraphBuilder("g")
     type = TensorType((1, 4), DType.FLOAT32)
     builder.input("x", type)
-    for name, op, source in (("a", "tanh", "x"), ("b", "square", "a"), ("c", "relu", "b")):
+    for name, op, source in (("a", "tanh", "x"), ("b", "square", "a"), ("c", "hard_swish", "b")):
         builder.tensor(name, type)
         builder.node(op, [source], [name], registry.get(op).Attributes())
     builder.output("c")
     graph = builder.build()
     calibration = Calibration(random_samples(graph, 3))
     observed = observe(graph, calibration.activations(graph))
-    with pytest.raises(UnsupportedModelError, match="int16 arithmetic for relu, square"):
+    with pytest.raises(UnsupportedModelError, match="int16 arithmetic for hard_swish, square"):
         quantize(graph, observed, Recipe(DType.INT16))
     made = verify(quantize(graph, observed, Recipe(DType.INT16, fallback=True)))
     sample = calibration.samples[0]
