@@ -30,7 +30,7 @@ from budget.readers.keras_checks import check_supported
 from budget.readers.keras_composites import rule_of
 from budget.readers.keras_files import open_keras
 from budget.readers.keras_layers import IDENTITIES, LayerRule, Shape, Weight
-from budget.readers.keras_operations import OPERATIONS
+from budget.readers.keras_operations import OPERATIONS, with_key
 from budget.readers.keras_weights import (
     absent_weights,
     archive_weights,
@@ -253,6 +253,8 @@ class _Reader:
         if layer.model is not None:
             return self._model(layer.model, tensors, path + "/")
         where = f"{self.where}: layer {path!r} ({layer.class_name})"
+        if layer.class_name == "ops.GetItem":
+            layer, call = with_key(layer, call)
         settings = Settings(layer.config, where)
         operation = OPERATIONS.get(layer.class_name)
         if operation is not None:

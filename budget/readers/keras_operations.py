@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
+from budget.formats.keras_config import Call, LayerEntry
 from budget.formats.keras_settings import Settings
 from budget.readers.keras_layers import Shape
 
@@ -96,6 +97,62 @@ def _product(settings: Settings, inputs: Sequence[Shape]) -> Shape:
     return (*_broadcast(settings, [a[:-2], b[:-2]]), a[-2], b[-1])
 
 
+def _indexed(settings: Settings, inputs: Sequence[Shape]) -> Shape:
+    return taken(settings, inputs[0])[1]
+
+
+def with_key(layer: LayerEntry, call: Call) -> tuple[LayerEntry, Call]:
+    """An indexing such as ``x[:, 1:]`` with what stands in the brackets among its settings."""
+    key = call.args[1] if len(call.args) > 1 else call.kwargs.get("key")
+    items = key if isinstance(key, list) else [key]
+    return replace(layer, config={**layer.config, "key": items}), Call(call.args[:1], {})
+
+
+def taken(settings: Settings, shape: Shape) -> tuple[list[range], Shape]:
+    """What an indexing takes of each dimension, and the shape of its result.
+
+    Raises:
+        CorruptModelError: it takes nothing, or other than by numbers, slices, new axes and dots.
+    """
+    items = settings.config["key"]
+    full = {"class_name": "__slice__", "config": {}}
+    used = sum(item is not None and _class(item) != "__ellipsis__" for item in items)
+    rest = [full] * (len(shape) - used)
+    if not any(_class(item) == "__ellipsis__" for item in items):
+        items = [*items, *rest]
+    ranges: list[range] = []
+    result: list[int] = []
+    for item in items:
+        for each in rest if _class(item) == "__ellipsis__" else [item]:
+            if each is None:
+                result.append(1)
+                continue
+            extent = shape[len(ranges)] if len(ranges) < len(shape) else 0
+            part = _part(each, extent)
+            if part is None:
+                raise settings.bad(f"{str(each)[:80]} takes nothing of shape {shape} that is known")
+            ranges.append(part)
+            if type(each) is not int:
+                result.append(len(part))
+    return ranges, tuple(result)
+
+
+def _class(item: object) -> object:
+    return item.get("class_name") if isinstance(item, dict) else None
+
+
+def _part(item: object, extent: int) -> range | None:
+    if type(item) is int:
+        at = item + extent if item < 0 else item
+        return range(at, at + 1) if 0 <= at < extent else None
+    if not isinstance(item, dict) or _class(item) != "__slice__":
+        return None
+    ends = [item.get("config", {}).get(name) for name in ("start", "stop", "step")]
+    if any(end is not None and type(end) is not int for end in ends) or ends[2] == 0:
+        return None
+    return range(*slice(*ends).indices(extent)) or None
+
+
 def _named(names: str, rule: OperationRule) -> dict[str, OperationRule]:
     return {f"ops.{name}": rule for name in names.split()}
 
@@ -120,6 +177,7 @@ OPERATIONS: dict[str, OperationRule] = {
     **_named("ExpandDims", OperationRule(_expanded, 1, frozenset({"axis"}))),
     **_named("Squeeze", OperationRule(_squeezed, 1, frozenset({"axis"}))),
     **_named("Matmul", OperationRule(_product, 2)),
+    **_named("GetItem", OperationRule(_indexed, 1)),
     **_named("Identity", OperationRule(_same, 1)),
 }
 """Every function that files may use as a layer."""

@@ -289,6 +289,19 @@ BAD_OPERATIONS: dict[str, tuple[Any, str, type[BudgetError]]] = {
     "count": (operation("Add", X), "given 1 operands", UnsupportedModelError),
     "text": (operation("Add", X, "y"), "called with y", UnsupportedModelError),
     "unknown": (operation("Einsum", X, X), "unknown layer", UnsupportedModelError),
+    "index far": (operation("GetItem", X, [0, 7]), "7 takes nothing", CorruptModelError),
+    "index deep": (operation("GetItem", X, [0, 0, 0]), "takes nothing", CorruptModelError),
+    "index by text": (operation("GetItem", X, key="a"), "a takes nothing", CorruptModelError),
+    "index empty": (
+        operation("GetItem", X, [0, {"class_name": "__slice__", "config": {"start": 5}}]),
+        "takes nothing",
+        CorruptModelError,
+    ),
+    "index in steps of text": (
+        operation("GetItem", X, [0, {"class_name": "__slice__", "config": {"step": "b"}}]),
+        "takes nothing",
+        CorruptModelError,
+    ),
     "setting": (operation("Relu", X, config={"odd": 1}), "odd", UnsupportedModelError),
 }
 

@@ -186,6 +186,18 @@ def _transpose(layer: Layer) -> Value:
     return layer.c.permute(layer.node, layer.x, tuple(axis % rank for axis in axes))
 
 
+def _indexed(layer: Layer) -> Value:
+    from budget.ops.shaping import StridedSliceAttributes
+    from budget.readers.keras_operations import taken
+
+    ranges, shape = taken(layer.settings, layer.shape)
+    if ranges == [range(extent) for extent in layer.shape]:
+        return layer.reshape(layer.x, shape)
+    begin, end, stride = zip(*((r.start, r.stop, r.step) for r in ranges))
+    attributes = StridedSliceAttributes(begin, end, stride)
+    return layer.reshape(layer.emit("strided_slice", layer.x, attributes=attributes), shape)
+
+
 def _matmul(layer: Layer) -> Value:
     return layer.emit("batch_matmul", *(layer.real(value) for value in layer.inputs))
 
@@ -229,5 +241,6 @@ HANDLERS: dict[str, Handler] = {
     "ops.Concatenate": _concatenate(0),
     "ops.Transpose": _transpose,
     "ops.Matmul": _matmul,
+    "ops.GetItem": _indexed,
 }
 """How each layer of this family becomes canonical operators."""
