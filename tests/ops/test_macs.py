@@ -56,10 +56,29 @@ def batch_matmul(case: Case, x: TensorType, other: TensorType, y: TensorType) ->
     return dense, dense
 
 
+def recurrent(case: Case, x: TensorType, weights: TensorType, last: TensorType) -> Count:
+    """Every gate of every unit reads the whole input and all units before it."""
+    units = last.shape[-1]
+    gates = weights.shape[0] // units
+    steps = product(range(x.shape[0]), range(x.shape[1]), range(gates), range(units))
+    dense = sum(1 for _ in steps for _ in range(x.shape[2] + units))
+    return dense, dense
+
+
+def svdf(case: Case, x: TensorType, features: TensorType, state: TensorType) -> Count:
+    """Every filter reads the whole input, then every step that it remembers."""
+    filters = features.shape[0]
+    rows = product(range(x.shape[0]), range(filters))
+    dense = sum(1 for _ in rows for _ in range(x.shape[1] + state.shape[1] // filters))
+    return dense, dense
+
+
 COUNTERS: dict[str, Callable[[Case, TensorType, TensorType, TensorType], Count]] = {
     counter.__name__: counter
     for counter in (conv_2d, depthwise_conv_2d, transpose_conv_2d, fully_connected, batch_matmul)
 }
+WITH_STATES = {"simple_rnn": recurrent, "gru": recurrent, "lstm": recurrent, "svdf": svdf}
+COUNTERS.update(WITH_STATES)
 
 
 def _cases(names: tuple[str, ...]) -> list[object]:
@@ -77,7 +96,8 @@ def test_macs_equal_a_walk_over_all_taps(name: str, case: Case) -> None:
     x, weights = made.types[:2]
     assert x is not None and weights is not None
     cost = operator.cost(case.attributes, made.types, made.outputs)
-    assert (cost.macs, cost.macs_run) == COUNTERS[name](case, x, weights, made.outputs[0])
+    result = made.outputs[name in WITH_STATES]
+    assert (cost.macs, cost.macs_run) == COUNTERS[name](case, x, weights, result)
 
 
 @pytest.mark.parametrize("name", [n for n in registry.names() if n not in COUNTERS])
