@@ -159,7 +159,7 @@ SMALL: dict[str, Build] = {
         lambda x: keras.ops.concatenate([x[:, 1:, ::-2], x[:, :-1, -2:-1]], axis=-1), (5, 4)
     ),
     "functions-index-ranks": lambda: function(
-        lambda x: x[:, -1, None, ..., 1:] * x[..., :1, :][:, :1][...], (3, 4, 2)
+        lambda x: x[:, -1, None, ..., 1:] * x[..., :1, :][:, :1], (3, 4, 2)
     ),
     "attention": lambda: function(
         lambda x: L.MultiHeadAttention(2, 3, value_dim=5)(x, L.Dense(4)(x)), (6, 4)
