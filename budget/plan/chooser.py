@@ -96,14 +96,22 @@ def choose_variants(
         forced: by node, implementations that are given.
         knowledge: what is chosen from.
     """
-    usual = [usual_variant(node, graph, types, target, optimise) for node in graph.nodes]
+    room = room_bytes or {}
+    usual = [
+        variant if variant.scratch_bytes <= room.get(node.name, variant.scratch_bytes) else PORTABLE
+        for node in graph.nodes
+        for variant in [usual_variant(node, graph, types, target, optimise)]
+    ]
     if forced:
         return [forced.get(node.name, v) for node, v in zip(graph.nodes, usual)], None
     if target not in DSP_CORES or optimise == "size":
         return usual, None
-    setting = _Setting(graph, types, target, optimise, limits, room_bytes or {}, knowledge)
+    setting = _Setting(graph, types, target, optimise, limits, room, knowledge)
     layers = [_layer(index, node, setting) for index, node in enumerate(graph.nodes)]
-    known = [layer is not None and len(layer.options) > 1 for layer in layers]
+    known = [
+        layer is not None and (len(layer.options) > 1 or layer.node.name in room)
+        for layer in layers
+    ]
     open_layers = [layer for layer, is_known in zip(layers, known) if layer and is_known]
     if not open_layers:
         return usual, None

@@ -36,7 +36,8 @@ def plan_within(graph: Graph, *, limits: Limits, **options: Any) -> Program:
         if not crowded:
             break  # without any scratch it is too large, too
         for step in crowded:
-            room[step.node.name] = step.scratch_bytes - 1
+            # scratch is counted in whole words: less by one byte would be the same again
+            room[step.node.name] = step.scratch_bytes - program.alignment_bytes
         program = make(room_bytes=room)
     return program
 
