@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -124,7 +124,7 @@ HANDLERS: dict[str, Any] = {
 
 
 # --- loops ----------------------------------------------------------------------------------------
-class Runner:
+class Runner(Protocol):
     """How the lowering of a dialect runs the condition or the body of a loop.
 
     `run` lowers a body with the given arguments into a context and returns its results; `constants`
@@ -133,11 +133,11 @@ class Runner:
 
     def run(self, body: Graph, arguments: Sequence[Any], c: Context) -> list[Any]:
         """Results of a body, whose nodes become part of the context's graph."""
-        raise NotImplementedError
+        ...
 
     def constants(self, body: Graph, arguments: Sequence[Any]) -> list[Any]:
         """Results that are known beforehand."""
-        raise NotImplementedError
+        ...
 
 
 def lower_loop(
