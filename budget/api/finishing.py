@@ -108,10 +108,10 @@ def finish(bench: Workbench, ways: Sequence[str], *, tolerance: float, say: Say)
     built = bench.build(ways)
     choosing = bench.examples(built, bench.sets.choosing)
     for step in built.steps:
-        is_last = step is built.steps[-1]
-        accuracy = 1.0 - bench.error(float_outputs(built.graph, choosing)) if is_last else None
-        check = bench.judge_built(replace(built, graph=step.graph), ways)
-        lines.append(_line(brief(step.way), step.note, check, accuracy))
+        so_far = Built(step.graph, (), step.adapt)
+        outputs = float_outputs(step.graph, bench.examples(so_far, bench.sets.choosing))
+        check = bench.judge_built(so_far, ways)
+        lines.append(_line(brief(step.way), step.note, check, 1.0 - bench.error(outputs)))
     trained = built.graph
     if built.steps or precision == "float32":
         trained = _trained(bench, built, ways, None, say)

@@ -17,11 +17,14 @@ class Step:
         way: as `budget.shrinking.way.parse` reads it.
         note: what it did, with figures.
         graph: after it.
+        adapt: makes an example of the original's inputs one of this graph's; None where they are
+            the same.
     """
 
     way: str
     note: str
     graph: Graph
+    adapt: Adapt | None = None
 
 
 @record
@@ -66,7 +69,7 @@ def build(graph: Graph, ways: Sequence[str], calibration: Calibration) -> Built:
         graph = made.graph
         calibration = calibration.adapted(made.adapt)
         adapt = _after(adapt, made.adapt)
-        steps.append(Step(way.describe(), made.note, graph))
+        steps.append(Step(way.describe(), made.note, graph, adapt))
     return Built(graph, tuple(steps), adapt)
 
 

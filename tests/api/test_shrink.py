@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -144,6 +145,24 @@ def test_a_frozen_graph_without_labels_learns_from_itself(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_every_step_has_its_accuracy_and_cost_whatever_its_input_is(tmp_path: Path) -> None:
+    result = shrink(
+        "zoo:digits",
+        output=tmp_path / "small.tflite",
+        scenario=Scenario(device="efm32pg12", deadline_s=1.0),
+        ways=("resolution:scale=0.75", "prune:keep=0.9", "int8:ranges=min-max"),
+        training=replace(QUICK, epochs=1),
+    )
+    names = [line.step.partition(":")[0] for line in result.lines]
+    assert names[:5] == ["original", "resolution", "prune", "fine-tune", "int8"]
+    assert all(0 <= line.accuracy <= 1 for line in result.lines if line.accuracy is not None)
+    assert None not in [line.accuracy for line in result.lines]
+    macs = [line.macs for line in result.lines[:3]]
+    assert macs == sorted(macs, reverse=True) and len(set(macs)) == 3
+    report_shrinkage(result)
+
+
+@pytest.mark.slow
 def test_nothing_fits_is_said_with_what_would(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -151,6 +170,7 @@ def test_nothing_fits_is_said_with_what_would(
         "zoo:digits",
         output=tmp_path / "never.tflite",
         scenario=Scenario(device="efm32pg12", deadline_s=1e-5),
+        ways=("prune", "int8"),
         trials=2,
         training=QUICK,
     )
@@ -171,7 +191,8 @@ from budget.shrinking.recovery import Training
 def say(line):
     print(line, flush=True)
 r = shrink("zoo:digits", output=sys.argv[1], scenario=Scenario(device="efm32pg12", deadline_s=4e-3),
-           trials=3, finalists=1, training=Training(epochs=5, copies=0, rate=5e-3), say=say)
+           ways=("prune", "int8:ranges=min-max"), trials=3, finalists=1,
+           training=Training(epochs=5, copies=0, rate=5e-3), say=say)
 print("DONE", r.verdict.value, flush=True)
 """
 
@@ -200,12 +221,18 @@ def run_until(output: Path, wanted: str | None, how: int) -> list[str]:
 @pytest.mark.slow
 def test_killed_at_any_point_it_goes_on_and_the_file_is_whole_or_absent(tmp_path: Path) -> None:
     whole = tmp_path / "whole.tflite"
-    straight = run_until(whole, None, signal.SIGTERM)
-    assert straight[-1].startswith("DONE")
+    shrink(
+        "zoo:digits",
+        output=whole,
+        scenario=TIGHT,
+        ways=("prune", "int8:ranges=min-max"),
+        trials=3,
+        finalists=1,
+        training=Training(epochs=5, copies=0, rate=5e-3),
+    )
     cut = tmp_path / "cut.tflite"
     said = []
     for wanted, how in (
-        ("meets the budget", signal.SIGKILL),
         ("candidate 2", signal.SIGKILL),
         ("epoch 3 of 5", signal.SIGINT),
         ("epoch 4 of 5", signal.SIGKILL),
@@ -241,14 +268,15 @@ def test_a_cluster_loses_nothing_when_a_worker_is_killed(tmp_path: Path) -> None
             "zoo:digits",
             output=tmp_path / "fits.tflite",
             scenario=TIGHT,
-            trials=6,
+            ways=("prune", "int8:ranges=min-max"),
+            trials=5,
             finalists=1,
-            training=QUICK,
+            training=replace(QUICK, epochs=1),
             scheduler=cluster.scheduler_address,
             say=say,
         )
     assert killed
-    assert len(result.outcomes) == 6 and not any(o.problem for o in result.outcomes)
+    assert len(result.outcomes) == 5 and not any(o.problem for o in result.outcomes)
 
 
 def test_a_scheduler_that_does_not_answer_and_missing_dask_are_told(

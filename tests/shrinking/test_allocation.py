@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from budget.api.shrink_inputs import float_model
 from budget.ops.interpreter import run
 from budget.shrinking.allocation import Damage, shares
+from budget.shrinking.candidates import build
 from budget.shrinking.early_exit import macs_of
 from budget.shrinking.way import Calibration, parse
 from budget.zoo import MODELS
@@ -64,3 +65,15 @@ def test_what_groups_bear_is_found_once_for_all_strengths() -> None:
     assert calibration.once(graph, "y", lambda: 5) == 5
     other = float_model("zoo:digits")[0].graph
     assert calibration.once(other, "x", lambda: 7) == 7
+
+
+def test_examples_suit_the_network_behind_every_step() -> None:
+    graph = float_model("zoo:digits")[0].graph
+    (name,) = graph.inputs
+    given = {name: np.random.default_rng(0).random((1, 8, 8, 1), np.float32)}
+    built = build(graph, ("prune:keep=0.5", "low-rank", "resolution"), Calibration([given] * 12))
+    assert [parse(step.way).name for step in built.steps] == ["resolution", "prune", "low-rank"]
+    for step in built.steps:
+        sample = given if step.adapt is None else step.adapt(given)
+        outputs = run(step.graph, sample)
+        assert outputs[step.graph.outputs[0]].shape == (1, 10)
