@@ -19,7 +19,7 @@ from budget.shrinking.stored import real_outputs, stored_inputs
 from budget.shrinking.way import Calibration, parse
 
 pytestmark = pytest.mark.slow
-_HELD_OUT = 100
+_HELD_OUT = 150
 
 
 def answers(graph: Graph, model: Trained) -> np.ndarray:
@@ -52,14 +52,7 @@ def calibration_of(model: Trained, count: int = 120) -> Calibration:
         ("autoencoder", 0.03),
     ],
 )
-@pytest.mark.parametrize(
-    "text",
-    [
-        "prune:keep=0.75",
-        "prune:keep=0.75,allocation=global",
-        "prune:keep=0.75,allocation=sensitivity",
-    ],
-)
+@pytest.mark.parametrize("text", ["prune:keep=0.75", "prune:keep=0.75,allocation=global"])
 def test_pruned_networks_stay_near(name: str, most_error: float, text: str) -> None:
     """A quarter of the channels gone; the energy of the change over that of the outputs."""
     model = trained(name)
