@@ -44,8 +44,7 @@ def test_footprint(models: Path, model: str) -> None:
         code_ratio, ram_ratio = (0.25, 0.65) if row.mode == "size" else (0.65, 0.8)
         assert row.code_bytes < code_ratio * int(tflm["code_bytes"]), row.mode
         theirs = int(tflm["ram_bytes"]) + int(tflm["stack_bytes"])
-        if (model, row.mode) != ("ic", "time"):  # transformed images take RAM for speed
-            assert row.ram_bytes < ram_ratio * theirs, row.mode
+        assert row.ram_bytes < ram_ratio * theirs, row.mode
 
 
 @needs_gcc
