@@ -7,6 +7,7 @@ an operand left out is zero.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -163,10 +164,11 @@ class _Recurrent(Operator):
             found.append(states[0])
         return (sequence(found, attributes), *states)
 
+    @abstractmethod
     def _step(
         self, attributes: Any, from_x: Any, recurrent: Any, biases: list[Any], states: Any
     ) -> tuple[Floats, ...]:
-        raise NotImplementedError
+        """The states behind one step, the output first."""
 
     def cases(self) -> Iterator[Case]:
         """Both orders of dimensions, with and without bias and first state, each function."""

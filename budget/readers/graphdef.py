@@ -244,7 +244,8 @@ def _loop(nodes: Mapping[str, FlatNode], name: str, where: str) -> Exception:
     return UnsupportedModelError(
         f"the graph has a loop made of single nodes: {', '.join(loops[:10])}",
         where=where,
-        hint="export it with control flow v2, or unroll the loop",
+        hint="freeze it with convert_variables_to_constants_v2(…, lower_control_flow=False), give "
+        "the SavedModel or .keras file that it was made from, or unroll the loop",
     )
 
 
@@ -308,7 +309,8 @@ def _assemble(
 
 def _port(tensor: str, where: str) -> int:
     text = tensor.rpartition(":")[2] if ":" in tensor else "0"
-    if not text.isdecimal() or int(text) > 65535:
+    # "norm:00" would be another name for "norm:0"; int() would refuse thousands of digits
+    if not text.isdecimal() or len(text) > 5 or str(int(text)) != text or int(text) > 65535:
         raise CorruptModelError(f"{tensor!r} is not the name of a tensor", where=where)
     return int(text)
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow_models
 
 from budget.errors import CorruptModelError, UnsupportedModelError
-from budget.graph import Graph
+from budget.graph import DType, Graph, GraphBuilder, TensorType
 from budget.readers import tensorflow_loops as reader
 from budget.readers.graphdef import read_graphdef
 from budget.transforms.lower import lower, tensorflow_loops
@@ -136,3 +136,40 @@ def test_a_list_reads_back_what_was_written() -> None:
     x = np.arange(4, dtype=np.float32).reshape(1, 4)
     found = run(lowered, {lowered.inputs[0]: x})[lowered.outputs[0]]
     np.testing.assert_array_equal(found, np.stack([0 * x, x, 0 * x]))
+
+
+def test_a_cell_that_is_no_layer_is_unrolled() -> None:
+    from budget.ops.interpreter import run
+
+    def call(x: Any) -> Any:
+        tf = tensorflow_models.tensorflow()
+        steps = tf.raw_ops.TensorListFromTensor(
+            tensor=tf.stack([x, x + 1, x + 2]), element_shape=[1, 4]
+        )
+
+        def step(i: Any, state: Any) -> Any:
+            item = tf.raw_ops.TensorListGetItem(
+                input_handle=steps, index=i, element_shape=[1, 4], element_dtype=tf.float32
+            )
+            return i + 1, item * state
+
+        return tf.while_loop(lambda i, state: i < 3, step, (0, x))[1]
+
+    lowered = lower(graph_of(call))
+    x = np.arange(4, dtype=np.float32).reshape(1, 4)
+    found = run(lowered, {lowered.inputs[0]: x})[lowered.outputs[0]]
+    np.testing.assert_array_equal(found, x * x * (x + 1) * (x + 2))
+
+
+def test_operands_that_list_no_shape() -> None:
+    from budget.transforms.lower.tensorflow_evaluate import _integers
+
+    builder = GraphBuilder("m", "tf")
+    builder.input("x", TensorType((1, 4), DType.FLOAT32))
+    builder.constant("shape", np.ones(1 << 17, np.int32))
+    builder.node("tf.Reshape", ["x", "shape"], [builder.tensor("y", builder.tensors["x"].type)], {})
+    builder.output("y")
+    with pytest.raises(UnsupportedModelError, match="no list of integers"):
+        lower(builder.build())
+    with pytest.raises(ValueError, match="where a few are expected"):
+        _integers(np.ones(1 << 17, np.int32))
