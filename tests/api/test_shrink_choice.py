@@ -7,13 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from budget.api import propose
 from budget.api import shrink as api
 from budget.api.propose import explore
+from budget.api.shrink_inputs import float_model
+from budget.shrinking.candidates import build
+from budget.shrinking.early_exit import macs_of
 from budget.shrinking.search import Outcome, knobs
+from budget.shrinking.way import Calibration
 
 candidates = st.lists(
     st.builds(
@@ -117,3 +123,35 @@ def test_a_kept_history_is_gone_on_with(tmp_path: Path) -> None:
     assert run(5, None)[1] == all_five  # as one uninterrupted run has it
     bench, again, _ = run(5, history)
     assert again == all_five and not bench.judged
+
+
+def test_what_is_tried_first_just_meets_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = float_model("zoo:digits")[0].graph
+    shape = graph.type_of(graph.inputs[0]).shape
+    random = np.random.default_rng(0)
+    calibration = Calibration(
+        [{graph.inputs[0]: random.random(shape, np.float32)} for _ in range(8)]
+    )
+    budget = 0.5 * macs_of(graph.nodes, graph)
+    bench: Any = SimpleNamespace(
+        measured_ratio=1.0,
+        build=lambda ways: build(graph, ways, calibration),
+        judge_built=lambda built, ways: built.graph,
+    )
+    monkeypatch.setattr(propose, "excess_of", lambda g: macs_of(g.nodes, g) / budget)
+    said: list[str] = []
+    choices = knobs(("prune", "low-rank", "int8"))
+    few = propose.first_candidates(bench, choices, 4, said.append)
+    more = propose.first_candidates(bench, choices, 5, said.append)
+    assert more[:4] == few and few[3] == ["int8"] and len(more) == 5
+    assert "allocation=sensitivity" in more[4][0]
+    for way, *_ in (*few[:3], more[4]):
+        quick = f"{way},score=norm,compensate=no"
+        smaller = build(graph, (quick,), calibration).graph
+        assert 0.5 * budget < macs_of(smaller.nodes, smaller) <= 1.05 * budget
+    assert all("of the channels meets the budget" in line for line in said)
+    budget = 1.0
+    assert len(propose.first_candidates(bench, choices, 9, said.append)) == 2
+    assert said[-1] == "pruning alone does not reach the budget"
+    budget = 1e12
+    assert propose.first_candidates(bench, choices, 9, said.append)[1][0] == "prune:keep=0.75"
