@@ -146,7 +146,7 @@ def diff(
         a: the one that is right.
         b: the one that is compared; inputs and outputs pair with A's by name, else in order.
         inputs: a file or folder of examples as for `run`, or arrays by name, as real numbers;
-            seeded random numbers if not given.
+            seeded random numbers if not given, in the range of an input that is quantised.
         count: of random examples.
         seed: of those.
         least_snr_db: where layers part.
@@ -161,7 +161,7 @@ def diff(
     first, second = (_lowered(item, input_shapes or {}) for item in (a, b))
     _require_pairs(first, second)
     if inputs is None:
-        examples = draw_examples(first, count, seed)
+        examples = draw_examples(_narrower(first, second), count, seed)
     elif isinstance(inputs, (str, Path)):
         examples = read_examples(inputs, first, model=a, mean=mean, std=std)
     else:
@@ -218,6 +218,12 @@ def _require_pairs(a: Graph, b: Graph) -> None:
                 f"output {name!r} is {list(a.type_of(name).shape)}, "
                 f"and {other!r} {list(b.type_of(other).shape)}"
             )
+
+
+def _narrower(a: Graph, b: Graph) -> Graph:
+    """The one whose inputs say what range they have."""
+    counts = [sum(graph.type_of(name).is_quantized for name in graph.inputs) for graph in (a, b)]
+    return b if counts[1] > counts[0] else a
 
 
 def _paired(ours: Sequence[str], theirs: Sequence[str]) -> list[tuple[str, str]]:

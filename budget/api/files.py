@@ -87,7 +87,7 @@ def write_folders(contents: Mapping[Path, Mapping[str, bytes]]) -> None:
         for stage in stages:
             if stage.folder.is_file():
                 raise UsageError(
-                    "is a file, not a folder", where=str(stage.folder), hint="choose another -o"
+                    "is a file, not a folder", where=str(stage.folder), hint="choose another name"
                 )
         for stage in stages:
             stage.prepare()
@@ -102,7 +102,7 @@ def write_folders(contents: Mapping[Path, Mapping[str, bytes]]) -> None:
             if stage.temporary is not None:
                 shutil.rmtree(stage.temporary)
     except OSError as error:
-        hint = "nothing was changed; choose another -o or make room"
+        hint = "nothing was changed; choose another place or make room"
         left = [str(item.temporary) for item in stages if item.keeps_displaced()]
         if left:
             hint = f"what could not be put back is in {' and '.join(left)}"

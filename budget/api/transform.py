@@ -19,7 +19,7 @@ from budget.records import record
 from budget.transforms.tool.forms import Subject, as_graph, as_nodes, name_of
 from budget.transforms.tool.nodes import NodeGraph
 from budget.transforms.tool.pipeline import Outcome, plan_steps, run
-from budget.transforms.tool.transform import AnyTransform
+from budget.transforms.tool.transform import AnyTransform, Transform
 
 _SUFFIXES = (".pb", ".pbtxt", ".tflite", "")
 
@@ -224,7 +224,9 @@ def transform(
     given = [transforms] if isinstance(transforms, AnyTransform) else transforms
     steps = plan_steps(given)
     shapes = dict(input_shapes or {})
-    start, signature = _subject(model, tuple(inputs), tuple(outputs), shapes)
+    first = steps[0]
+    by_node = isinstance(first.transform, Transform) and not first.ignore_errors
+    start, signature = _subject(model, tuple(inputs), tuple(outputs), shapes, by_node)
     if "" in shapes and len(start.inputs) == 1:
         shapes[start.inputs[0]] = shapes.pop("")
     witness = Witness(shapes, seed, examples, model) if compare else None
@@ -347,8 +349,12 @@ def _subject(
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
     shapes: Mapping[str, tuple[int, ...]],
+    by_node: bool,
 ) -> tuple[Subject, Mapping[str, str]]:
-    """The model in the form nearest to its file, and the names its callers use."""
+    """The model in the form nearest to its file, and the names its callers use.
+
+    A file of another kind becomes nodes of TensorFlow at once if ``by_node``.
+    """
     if not isinstance(model, Graph):
         path = Path(str(model)).expanduser()
         if path.is_file():
@@ -360,7 +366,11 @@ def _subject(
     if model.dialect != "tf":
         from budget.transforms.lower import lower
 
-        return lower(model, as_is=True), {}
+        lowered = lower(model, as_is=True)
+        start = as_nodes(lowered) if by_node else lowered
+        ends, known = (*start.inputs, *start.outputs), (*model.inputs, *model.outputs)
+        named = model.dialect == "keras" and len(ends) == len(known)
+        return start, dict(zip(ends, known, strict=True)) if named else {}
     from budget.writers.graphdef import write_graphdef
 
     name = model.source.name or model.name

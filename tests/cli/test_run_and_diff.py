@@ -227,6 +227,14 @@ def test_differences_are_those_by_hand() -> None:
     assert budget.diff(a, a, samples).parting is None
 
 
+def test_seeded_inputs_are_in_the_range_of_the_quantised_one() -> None:
+    """What the one with integers can hold exactly it computes exactly, whichever it is."""
+    both = picture_model(), picture_model(DType.INT8)
+    for a, b in (both, both[::-1]):
+        (output,) = budget.diff(a, b).outputs
+        assert output.largest == 0
+
+
 def test_layers_pair_without_names() -> None:
     """Where names differ, the order of like operators tells; what one lacks has no partner."""
     result = budget.diff(chain(), chain(name="other_"), count=2)

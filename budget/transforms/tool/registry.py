@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -103,11 +104,13 @@ def find(name: str) -> tuple[type[AnyTransform], ...]:
         if entry.name == name:
             found: type[AnyTransform] = entry.load()
             return (found,)
-    raise UsageError(
-        f"transform {name!r} is not recognised",
-        where="transforms",
-        hint=f"transforms are {', '.join(names())}",
+    known = names()
+    alike = get_close_matches(name, [*known, *PRESETS], 3)
+    alone = " (a preset stands alone)" if set(alike) & set(PRESETS) else ""
+    hint = (
+        f"did you mean {' or '.join(alike)}{alone}?" if alike else f"there are {', '.join(known)}"
     )
+    raise UsageError(f"transform {name!r} is not recognised", where="transforms", hint=hint)
 
 
 def _load(name: str) -> type[AnyTransform]:

@@ -97,3 +97,18 @@ def test_the_table_of_transforms_is_current() -> None:
 
     page = transform_table.PAGE.read_text()
     assert transform_table.with_table(page) == page
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("fold_batch_norm", "did you mean fold_batch_norms"),
+        ("deploi", "did you mean deploy (a preset stands alone)?"),
+        ("quite_something_else", "there are add_default_attributes, "),
+    ],
+)
+def test_names_nearby_are_told(name: str, hint: str) -> None:
+    """A slip of the finger is answered with what was meant."""
+    with pytest.raises(UsageError) as caught:
+        plan_steps(name)
+    assert caught.value.hint.startswith(hint)
