@@ -34,9 +34,9 @@ def dot() -> dict[str, Any]:
 ODD_ACTIVATION = {"class_name": "Activation", "config": {"activation": "odd"}}
 CASES: dict[str, tuple[Any, str, type[BudgetError]]] = {
     "recurrent": (
-        sequential(source([4, 3]), layer("GRU", "g", units=2), layer("Dense", "d", units=1)),
-        "GRU (g)",
-        UnsupportedModelError,
+        sequential(source([4, 3]), layer("GRU", "g", units=2, recurrent_activation="softmax")),
+        "recurrent_activation 'softmax' has no meaning inside a recurrent layer",
+        CorruptModelError,
     ),
     "activation": (
         sequential(source([3]), dense(activation=ODD_ACTIVATION)),
@@ -71,6 +71,19 @@ def test_refusals_name_the_layer(name: str, tmp_path: Path) -> None:
     assert type(caught.value) is kind
     assert words in str(caught.value)
     assert "m.json" in caught.value.where
+
+
+def test_layers_without_a_rule_are_listed_at_once() -> None:
+    from budget.graph import DType, GraphBuilder, TensorType
+
+    builder = GraphBuilder("m", "keras")
+    real = TensorType((1, 3), DType.FLOAT32)
+    names = [builder.input("x", real), builder.tensor("y", real), builder.tensor("z", real)]
+    for kind, x, y in (("Odd", names[0], names[1]), ("Strange", names[1], names[2])):
+        builder.node(f"keras.{kind}", [x], [y], {}, origin=(kind.lower(),))
+    builder.output("z")
+    with pytest.raises(UnsupportedModelError, match=r"Odd \(odd\); Strange \(strange\)"):
+        lower_keras(builder.build())
 
 
 def test_old_hard_sigmoid_differs_from_the_new_one(tmp_path: Path) -> None:
