@@ -40,6 +40,7 @@ def timed_call(
     *,
     scopes: Iterable[Symbol] = (),
     flash: FlashTiming | None = None,
+    limit_s: float = 900.0,
 ) -> Timed:
     """Calls a function and prices it.
 
@@ -51,16 +52,18 @@ def timed_call(
         timing: of the core.
         scopes: functions to count apart.
         flash: the memory's timing; None for zero wait states.
+        limit_s: longest time to wait for each run: counting slows the core, and kernels for size
+            take a thousand million cycles.
 
     Raises:
         FirmwareError: the program fails, or the core lacks an instruction.
         UsageError: there is no such function.
     """
     wanted = list(scopes)
-    run = machine.call(function, prepare(), count=True, scopes=wanted)
+    run = machine.call(function, prepare(), count=True, scopes=wanted, limit_s=limit_s)
     profile = Pricer(machine, timing).profile(run)
     if flash is None or not flash.wait_states:
         return Timed(run, profile, None)
     leaders = find_leaders(machine, machine.blocks)
-    traced = machine.call(function, prepare(), scopes=wanted, leaders=leaders)
+    traced = machine.call(function, prepare(), scopes=wanted, leaders=leaders, limit_s=limit_s)
     return Timed(run, profile, wait_cycles(machine, traced, leaders, flash))
