@@ -95,5 +95,5 @@ def test_explain_says_what_is_borrowed_and_engines_have_no_chain(
 
 
 def test_the_arena_to_request_is_printed_for_tflm(capsys: pytest.CaptureFixture[str]) -> None:
-    report_check(check("zoo:ds_cnn", device="stm32l4r5"))
+    report_check(check("zoo:ds_cnn", device="stm32l4r5", runtime="tflm-cmsis-nn"))
     assert "tensor_arena_size = 22,8" in printed(capsys)
