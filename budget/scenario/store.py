@@ -106,7 +106,9 @@ class Store:
         way = target_j - energy_j
         # a constant current does empty a storage, though the power it takes vanishes there
         emptied = target_j == 0 and power_w == 0 and self.loss_w_per_root_j > 0
-        if (slope * way <= 0 or slope_there * way <= 0) and not emptied:
+        # signs, not a product: that of two small numbers is 0
+        approaches = all(rate != 0 and (rate > 0) == (way > 0) for rate in (slope, slope_there))
+        if not approaches and not emptied:
             return math.inf  # at rest, moving away, or coming to rest before the target
         k, c = self.loss_per_s, self.loss_w_per_root_j
         if c:

@@ -188,6 +188,13 @@ cases = st.tuples(
 )
 
 
+def test_a_vanishing_store_feeds_no_converter() -> None:
+    """Energy so small that its product with a power is 0 is still used up before it is drawn."""
+    store = Store(full_j=3.0, off_j=0.0, on_j=0.9, cold_j=0.0)
+    balance = simulate_store(store, rows((1.0, 0.0, 0.0), standing=1.5e-6), 1.5e-323).balance
+    assert balance.standing_j < 1e-300
+
+
 @settings(max_examples=300, deadline=None)
 @given(cases)
 def test_energy_is_conserved(case: tuple[Store, list, float, float, float]) -> None:
