@@ -4,10 +4,14 @@ A multiple-choice knapsack in which some options need code that is paid for once
 layers use it. Layers are added one by one; of all partial choices that have opened the same shared
 code, only those are kept that none beats in both cost and flash (the code that no later layer can
 use is forgotten). Bounds from Lagrange multipliers drop what cannot become the best.
+
+Among very many layers those with the same options are chosen for together, in a few lots: twice
+the layers are then one lot more.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from math import inf
@@ -73,10 +77,25 @@ def choose(
     """
     price = max(cycles_per_byte, _DUST)
     limit = inf if limit_bytes is None else float(limit_bytes)
+    if len(layers) > MANY_LAYERS:
+        return _choose_for_many(layers, shared_bytes, limit, price)
+    return _choose_for_each(layers, shared_bytes, limit, price)
+
+
+def _choose_for_each(
+    layers: Sequence[Sequence[Option]],
+    shared_bytes: Mapping[str, int],
+    limit: float,
+    price: float,
+    *,
+    narrowly: bool = False,
+) -> Selection | None:
     guess, multiplier = _first_guess(layers, shared_bytes, limit, price)
     search = _Search(layers, shared_bytes, limit, price, multiplier)
     # a narrow search finds what is nearly best, which lets the whole one drop nearly everything
     ends = search.ends(guess, _NARROW)
+    if ends and narrowly:
+        return _selection(min(ends, key=itemgetter(0, 1)), layers)
     if ends:
         guess = min(guess, min(end[0] for end in ends))
     loose = _LOOSE if len(layers) > EXACT_LAYERS else 0.0
@@ -143,6 +162,92 @@ class _Search:
         return grown
 
 
+def _choose_for_many(
+    layers: Sequence[Sequence[Option]], shared_bytes: Mapping[str, int], limit: float, price: float
+) -> Selection | None:
+    """A choice for lots of equal layers.
+
+    Without a limit it is as good as one for each layer: whatever shared code there is, what is best
+    for a layer is best for its equals. With a limit, lots are halves of halves, so that any number
+    of equal layers can go one of two ways.
+    """
+    equals: dict[tuple[Option, ...], list[int]] = {}
+    for index, layer in enumerate(layers):
+        equals.setdefault(tuple(layer), []).append(index)
+    lots = [
+        (options, lot)
+        for options, members in equals.items()
+        for lot in (_halved(members) if limit < inf else [members])
+    ]
+    lots.sort(key=lambda lot: len(lot[1]), reverse=True)  # small ones fill what is left
+    together = [[_times(o, len(lot)) for o in options] for options, lot in lots]
+    if len(lots) <= MANY_LAYERS:
+        # halves can be put together in very many ways that hardly differ: not all are weighed
+        found = _choose_for_each(together, shared_bytes, limit, price, narrowly=limit < inf)
+        chosen = found.picks if found else None
+    else:
+        chosen = _guess_for_many(together, shared_bytes, limit, price)
+    if chosen is None:
+        return None
+    picks = [0] * len(layers)
+    for (_, lot), pick in zip(lots, chosen, strict=True):
+        for index in lot:
+            picks[index] = pick
+    return Selection(tuple(picks), *total_of(picks, layers, shared_bytes))
+
+
+def _halved(members: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Half of them, half of the rest, and so on to the last."""
+    while members:
+        middle = len(members) // 2
+        yield members[middle:]
+        members = members[:middle]
+
+
+def _times(option: Option, count: int) -> Option:
+    return Option(count * option.cycles, count * option.flash_bytes, option.shared)
+
+
+def _guess_for_many(
+    layers: Sequence[Sequence[Option]], shared_bytes: Mapping[str, int], limit: float, price: float
+) -> tuple[int, ...] | None:
+    """Each layer's best where everyone who could use shared code pays an equal part of it."""
+    users = Counter(name for layer in layers for name in {n for o in layer for n in o.shared})
+    own = [
+        [
+            (o.cycles, o.flash_bytes + sum(shared_bytes[n] / users[n] for n in o.shared))
+            for o in layer
+        ]
+        for layer in layers
+    ]
+
+    def at(multiplier: float) -> tuple[tuple[int, ...], bool]:
+        weight = price + multiplier
+        costs = ([cycles + weight * size for cycles, size in layer] for layer in own)
+        picks = tuple(cost.index(min(cost)) for cost in costs)
+        return picks, total_of(picks, layers, shared_bytes)[1] <= limit
+
+    low, high = 0.0, 1.0
+    picks, fits = at(low)
+    if fits:
+        return picks
+    while not (best := at(high))[1]:
+        if high > _DEAREST:
+            return None
+        low, high = high, 4 * high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = at(middle)
+        if tried[1]:
+            high, best = middle, tried
+        else:
+            low = middle
+    return best[0]
+
+
+MANY_LAYERS = 300
+"""Beyond so many layers equal ones are chosen for together."""
+_DEAREST = 1e12
 EXACT_LAYERS = 80
 """Up to so many layers the choice is proven best; beyond, to be within a thousandth of it."""
 _LOOSE = 1e-3
@@ -179,7 +284,7 @@ def _first_guess(
         # shared code may make another choice better still: this one bounds it
         return cost, 0.0
     low, high, best, kept = 0.0, 1.0, inf, 0.0
-    while at(high)[1] > limit and high < 1e12:
+    while at(high)[1] > limit and high < _DEAREST:
         low, high = high, 4 * high
     for _ in range(_HALVINGS):
         cost, flash = at(high)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from budget.plan import choosing
 from budget.plan.choosing import Option, Selection, choose, total_of
 
 NAMES = ("a", "b", "c", "d")
@@ -106,3 +108,60 @@ def test_code_that_is_shared_is_paid_once() -> None:
     found = choose(layers, {"fast": 50}, 50)
     assert found is not None and found.picks == (0, 0, 0) and found.flash_bytes == 50
     assert choose(layers, {"fast": 61}, 60) == Selection((1, 1, 1), 45.0, 60)
+
+
+MANY = 330  # beyond which equal layers are chosen for together
+
+
+@pytest.mark.parametrize("room", [None, 0.02, 0.3, 0.8])
+def test_equal_layers_are_chosen_for_together_as_well_as_alone(
+    room: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds, shared = drawn(4, 11)
+    layers = [kinds[i % 4] for i in range(60)]
+    limit = None
+    if room is not None:
+        smallest, fastest = choose(layers, shared, None, 1e9), choose(layers, shared)
+        assert smallest is not None
+        assert fastest is not None
+        least = smallest.flash_bytes
+        limit = round(least + room * (fastest.flash_bytes - least))
+    alone = choose(layers, shared, limit)
+    monkeypatch.setattr(choosing, "MANY_LAYERS", 50)
+    together = choose(layers, shared, limit)
+    assert alone is not None
+    assert together is not None
+    assert limit is None or together.flash_bytes <= limit
+    assert (together.cycles, together.flash_bytes) == total_of(together.picks, layers, shared)
+    assert together.cycles <= 1.02 * alone.cycles  # twenty of a kind: lots are coarse
+
+
+@pytest.mark.parametrize("room", [None, 0.02, 0.3, 0.8])
+def test_many_unlike_layers_get_a_choice_that_fits(room: float | None) -> None:
+    layers, shared = drawn(MANY, 5)
+    smallest = choose(layers, shared, None, 1e9)
+    fastest = choose(layers, shared)
+    assert smallest is not None
+    assert fastest is not None
+    assert choose(layers, shared, sum(shared.values())) is None
+    least = smallest.flash_bytes
+    limit = None if room is None else round(least + room * (fastest.flash_bytes - least))
+    found = choose(layers, shared, limit)
+    assert found is not None
+    assert limit is None or found.flash_bytes <= limit
+    # no choice can be better than this bound, whatever a byte is worth
+    bound = max(
+        sum(min(o.cycles + worth * o.flash_bytes for o in layer) for layer in layers)
+        - worth * (limit or fastest.flash_bytes)
+        for worth in (0.0, *(2.0**power for power in range(12)))
+    )
+    assert found.cycles <= 1.1 * bound
+
+
+def test_a_hundred_thousand_equal_layers_take_little_longer_than_a_few() -> None:
+    kinds, shared = drawn(3, 2)
+    layers = [kinds[i % 3] for i in range(100_000)]
+    start = time.process_time()
+    found = choose(layers, shared, 100_000 * 20_000)
+    assert found is not None
+    assert time.process_time() - start < 5
