@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import sys
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -193,7 +193,7 @@ class Reader:
 
     def _number(self, raw: Any, path: str, dimension: str) -> float:
         if isinstance(raw, int | float) and not isinstance(raw, bool):
-            if not math.isfinite(raw):
+            if not abs(raw) <= sys.float_info.max:  # an integer may lie beyond every float
                 raise self.fail(path, "the number is not finite", "give an ordinary number")
             raw = repr(raw)
         if not isinstance(raw, str):

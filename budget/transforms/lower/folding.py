@@ -127,8 +127,7 @@ def _absorb(editor: GraphEditor, layer: Node, node: Node, affine: Affine) -> Non
     axis = _CHANNEL_AXIS[layer.op]
     stored = editor.tensors[layer.inputs[1]].data
     assert stored is not None
-    dtype, weights = stored.dtype, stored.astype(np.float64)
-    channels = weights.shape[axis]
+    dtype, channels = stored.dtype, stored.shape[axis]
     bias_name = layer.inputs[2] if len(layer.inputs) > 2 else ABSENT
     bias_data = None if bias_name == ABSENT else editor.tensors[bias_name].data
     bias: Array = np.zeros(channels) if bias_data is None else bias_data.astype(np.float64)
@@ -136,11 +135,14 @@ def _absorb(editor: GraphEditor, layer: Node, node: Node, affine: Affine) -> Non
     weights_name = layer.inputs[1]
     if scale is not None:
         factor = np.asarray(_per_channel(scale, channels))
-        along = [1] * weights.ndim
+        along = [1] * stored.ndim
         along[axis] = channels
         bias = bias * factor
         with np.errstate(all="ignore"):  # weights of a damaged file may overflow
-            folded = (weights * factor.reshape(along)).astype(dtype)
+            # in double precision, but not all of them at once
+            folded = np.multiply(
+                stored, factor.reshape(along), out=np.empty(stored.shape, dtype), dtype=np.float64
+            )
         weights_name = editor.add_constant(_base(weights_name) + "/folded", folded)
     if shift is not None:
         bias = bias + np.asarray(_per_channel(shift, channels))
