@@ -131,19 +131,23 @@ def _profile(device: str) -> Any:
 
 def _on_device(model: Any, device: Any, runtime: str) -> tuple[Any, Quantity]:
     from budget.api.check import DEFAULT_RUNTIME
+    from budget.api.emitted_code import emitted_code
+    from budget.api.limits import limits_of
     from budget.estimate.inference import estimate_inference
     from budget.hardware import library
-    from budget.plan import plan
+    from budget.plan.fitting import plan_within
 
     chosen = library.runtime(runtime or DEFAULT_RUNTIME)
-    program = plan(
+    program = plan_within(
         model.graph,
         runtime=chosen.plan_id,
         precision=model.precision,
         remove_constant_channels=chosen.removes_constant_channels,
         target=device.core,
+        limits=limits_of(device),
     )
-    return program, estimate_inference(program, device, chosen).energy
+    code = emitted_code(model, program, device)
+    return program, estimate_inference(program, device, chosen, code=code).energy
 
 
 def source_of(subject: Subject, shapes: Shapes) -> Graph:

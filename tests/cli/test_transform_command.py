@@ -259,7 +259,7 @@ def test_users_examples_and_device(frozen: Path, tmp_path: Path) -> None:
     (step,) = json.loads(result.stdout)["steps"]
     assert step["energy"]["unit"] == "J"
     assert step["energy"]["value"] == pytest.approx(
-        budget.check(str(frozen), device="efm32pg12").inference.energy.value
+        budget.check(str(out), device="efm32pg12").inference.energy.value
     )
     change = np.abs(outputs_of(frozen, x) - outputs_of(out, x)).max()
     assert step["change"]["absolute"] == pytest.approx(change, rel=1e-3)
