@@ -9,7 +9,6 @@ from budget.errors import ModelError
 from budget.ops.operator import Padding
 from budget.records import record
 
-
 LARGEST_EXTENT = 1 << 22
 """Rows or columns of an image with its padding; four minutes of sound at 16 kHz."""
 

@@ -155,7 +155,8 @@ def program_code(program: Program, optimise: str = "balanced") -> int | None:
     mode = load_table()["modes"][optimise]
     functions: set[tuple[str, str]] = set()
     shared: set[str] = set()
-    code, macs = float(mode["interface"]["base"]), program.cost.macs
+    code: float = mode["interface"]["base"]
+    macs = program.cost.macs
     for step in program.steps:
         if not step.kernel:
             continue
@@ -169,7 +170,8 @@ def program_code(program: Program, optimise: str = "balanced") -> int | None:
         if function not in functions:
             functions.add(function)
             code += code_of(shape, step.variant, optimise, own=own)
-    return round(code + sum(mode["shared"].get(name, 0) for name in shared))
+    shared_bytes: float = sum(mode["shared"].get(name, 0) for name in shared)
+    return round(code + shared_bytes)
 
 
 def kernel_key(shape: Shape, variant: str) -> str:

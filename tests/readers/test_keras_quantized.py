@@ -89,8 +89,8 @@ def trained_with_wrappers(inner: dict[str, Any]) -> dict[str, Any]:
         "class_name": "QuantizeLayer",
         "config": {"name": "quantize_layer", "quantizer": {"class_name": "AllValuesQuantizer"}},
     }
-    first = {"class_name": "InputLayer",
-             "config": {"name": "x", "batch_input_shape": [None, 3], "dtype": "float32"}}  # fmt: skip
+    shaped = {"name": "x", "batch_input_shape": [None, 3], "dtype": "float32"}
+    first = {"class_name": "InputLayer", "config": shaped}
     return sequential(first, entrance, wrapped(inner))
 
 

@@ -15,9 +15,7 @@ from budget.errors import UsageError
 from budget.scenario.schema import Scenario, Sense, Source, Transmit
 from budget.verdict import Status
 
-LIFE = Scenario(
-    model="zoo:hotword", device="stm32u575", rate_hz=1.0, runtime="tflm-cmsis-nn"
-)
+LIFE = Scenario(model="zoo:hotword", device="stm32u575", rate_hz=1.0, runtime="tflm-cmsis-nn")
 
 APART = {
     "source without rate": (Scenario(source=Source(harvester="1mW")), "rate of inferences"),
