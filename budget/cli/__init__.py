@@ -33,3 +33,4 @@ def main() -> None:
         waiting = sys.modules.get("budget.report.waiting")
         if waiting is not None:
             waiting.end_waiting()
+        gc.freeze()  # the interpreter looks for garbage once more as it ends

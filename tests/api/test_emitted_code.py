@@ -22,7 +22,7 @@ def test_flash_is_the_emitter_s(model: str) -> None:
     assert flash.value == pytest.approx(emitted["prediction"]["flash_bytes"], rel=0.06)
     assert flash.low < flash.value < flash.high
     assert found.inference.cycles is not None
-    assert emitted["prediction"]["cycles"] < found.inference.cycles.value
+    assert emitted["prediction"]["cycles"] == pytest.approx(found.inference.cycles.value, abs=1)
 
 
 def test_other_runtimes_code_is_their_profile_s() -> None:
