@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 import budget.api.shrink
+import budget.report.shrink
 from budget.cli.app import application
 from budget.errors import BudgetError, UsageError
+from budget.verdict import Verdict
 
 FIT = ("shrink", "zoo:digits", "-d", "efm32pg12", "--deadline", "4ms")
 
@@ -30,6 +33,13 @@ def test_an_interruption_says_how_to_go_on(
     monkeypatch.setattr(budget.api.shrink, "shrink", cut)
     result = invoke(*FIT, "-o", str(tmp_path / "x.tflite"))
     assert result.exit_code == 130
+
+
+def test_the_exit_status_is_the_verdict_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = SimpleNamespace(verdict=Verdict.TOO_CLOSE)
+    monkeypatch.setattr(budget.api.shrink, "shrink", lambda *args, **options: result)
+    monkeypatch.setattr(budget.report.shrink, "report_shrinkage", lambda *args, **options: None)
+    assert invoke(*FIT, "-o", str(tmp_path / "x.tflite")).exit_code == 6
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from budget.codegen import EmitOptions
 from budget.codegen.source import write_steps
 from budget.codegen.steps import can_write
+from budget.codegen.steps.recurrent_integer import _folded
 from budget.errors import UnsupportedModelError
 from budget.graph import DType, Graph, GraphBuilder, QuantParams, TensorType
 from budget.ops import Activation, registry
@@ -61,6 +63,20 @@ INT32 = DType.INT32
 INT16 = DType.INT16
 
 REFUSED: list[tuple[str, Any, list[Any], TensorType | None, str]] = [
+    (
+        "gru",
+        None,
+        [plain((1, 3, 4)), (np.ones((6, 4), np.int8),), (np.ones((6, 2), np.int8),)],
+        None,
+        "weights that are not float",
+    ),
+    (
+        "svdf",
+        None,
+        [plain((1, 4)), (np.ones((2, 4), np.int8),), (np.ones((2, 3), np.int8),)],
+        None,
+        "weights that are not float",
+    ),
     ("relu", None, [plain((4,), DType.FLOAT64)], None, "float64 cannot be emitted"),
     ("relu", None, [plain((4,), INT32)], None, "int32 cannot be emitted here"),
     ("square", None, [quantized((4,), INT16)], quantized((4,), INT16), "no such function of 16"),
@@ -216,6 +232,14 @@ def test_says_why(
     with pytest.raises(UnsupportedModelError) as caught:
         write_steps(program, EmitOptions())
     assert why in caught.value.what and op in caught.value.what and caught.value.hint
+
+
+def test_an_lstm_s_sums_must_fit_32_bits() -> None:
+    told = SimpleNamespace(refuse=lambda why: UnsupportedModelError(why))
+    weights = np.ones((1, 4), np.int64)
+    assert _folded(told, np.zeros(1, np.int64), weights, 3, "input") == -12
+    with pytest.raises(UnsupportedModelError, match="sums over the input may leave 32 bits"):
+        _folded(told, np.full(1, 2**31 - 1), weights, 0, "input")
 
 
 def test_every_operator_has_a_writer() -> None:

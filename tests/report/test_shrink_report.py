@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 from rich.console import Console, Group
 
 from budget.api.finishing import Line
-from budget.report.shrink import _accuracy, _front, _steps
+from budget.errors import MissingToolError
+from budget.report.shrink import _accuracy, _front, _steps, save_front
 from budget.shrinking.evaluation import Change, Score
 from budget.shrinking.search import Outcome
 
@@ -43,3 +47,11 @@ def test_accuracy_has_its_interval_and_its_change() -> None:
     values = HeldOut(600, None, None, None, None, (0.987, 0.98, 0.99))
     assert "keeps 98.70% of the variance" in "\n".join(shown(*_accuracy(values)))
     assert _accuracy(None) == []
+
+
+def test_a_picture_needs_matplotlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = SimpleNamespace(outcomes=(), front=())
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(MissingToolError, match="matplotlib") as told:
+        save_front(result, tmp_path / "front.png")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir()) and ".csv" in (told.value.hint or "")

@@ -190,3 +190,13 @@ def test_without_tensorflow_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(MissingToolError, match="TensorFlow") as told:
         recovery.tensorflow("training")
     assert "mcu-budget[tensorflow]" in told.value.hint
+
+
+def test_a_fault_of_our_own_is_not_taken_for_a_missing_tensorflow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "budget.tf.trainable", None)
+    with pytest.raises(ModuleNotFoundError, match="budget"):
+        recovery.tensorflow("trainable")
