@@ -130,7 +130,7 @@ def test_a_frozen_graph_without_labels_learns_from_itself(tmp_path: Path) -> Non
     result = shrink(
         tmp_path / "frozen.pb",
         output=tmp_path / "small.tflite",
-        scenario=Scenario(device="efm32pg12", deadline_s=20e-3),
+        scenario=Scenario(device="efm32pg12", deadline_s=5e-3),
         data=str(tmp_path / "inputs.npz"),
         ways=("prune:keep=0.4", "int8"),
         training=Training(epochs=8, copies=2, rate=5e-3),
