@@ -1,11 +1,15 @@
 """Writes budget/codegen/code_bytes.json: code and stack of reference networks on Cortex-M4.
 
-    python tests/benchmarks/code_size.py [--networks] [--compilers arm-none-eabi-gcc,clang,ziglang]
+    python tests/benchmarks/code_size.py [--networks | --few] [--compilers arm-none-eabi-gcc,clang]
 
 The networks have seeded random weights; none of the models that the prediction is judged on is
 among them. One test case of every operator and element type gives the kernels that no network has,
-which takes most of the time; --networks leaves them and floats out. Compilers that are not named
-keep what the table has of them.
+which takes most of the time; --networks leaves them and floats out, --few most networks, too: a
+few minutes for each compiler. Compilers that are not named keep what the table has of them. The
+table that ships is made by
+
+    python tests/benchmarks/code_size.py --compilers arm-none-eabi-gcc
+    python tests/benchmarks/code_size.py --compilers clang --few
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -48,8 +52,8 @@ NETWORKS = (
     "mobilenet_v1?alpha=0.22&resolution=96&classes=2",
     "mobilenet_v2?alpha=0.35&resolution=96&classes=4",
 )
-
-
+FEW = ("ds_cnn", "resnet8", "autoencoder", "mobilenet_v1?alpha=0.25&resolution=96&classes=2")
+"""One network of each kind: other int8 networks like them are predicted well."""
 PICTURES = ("resnet8", "mobilenet_v1?alpha=0.25&resolution=96&classes=2")
 """Networks whose inputs may also be 0 and more: another zero point, which code shows."""
 TOGETHER = 8
@@ -57,10 +61,10 @@ TOGETHER = 8
 
 
 @cache
-def networks() -> list[tuple[Graph, Graph | None]]:
+def networks(names: tuple[str, ...]) -> list[tuple[Graph, Graph | None]]:
     """Each network in int8 and in float32."""
     found: list[tuple[Graph, Graph | None]] = []
-    for name in NETWORKS:
+    for name in names:
         graph = load(name)
         samples = random_samples(graph, 1)
         found.append((quantize_int8(graph, samples), graph))
@@ -103,10 +107,12 @@ def beside_each_other(graphs: list[Graph]) -> Graph:
     return Graph("several", "canonical", tensors, tuple(nodes), tuple(inputs), tuple(outputs))
 
 
-def programs(options: EmitOptions, *, with_singles: bool) -> Iterator[Program]:
+def programs(
+    options: EmitOptions, *, names: tuple[str, ...], with_singles: bool
+) -> Iterator[Program]:
     """Each network in int8, tuned and portable, and in float32; then single operators."""
     portable = replace(options, target="portable")
-    for quantized, real in networks():
+    for quantized, real in networks(names):
         yield plan_for(quantized, options)
         if real is None:
             continue
@@ -123,8 +129,10 @@ def main(arguments: list[str]) -> None:
     named = [arg for before, arg in pairwise(arguments) if before == "--compilers"]
     names = named[0].split(",") if named else list(COMPILERS)
     place = Path(codegen.__file__).parent / TABLE
-    with_singles = "--networks" not in arguments
-    table = make_table(lambda options: programs(options, with_singles=with_singles), names)
+    few = "--few" in arguments
+    with_singles = not few and "--networks" not in arguments
+    chosen = FEW if few else NETWORKS
+    table = make_table(partial(programs, names=chosen, with_singles=with_singles), names)
     known = json.loads(place.read_text()).get("compilers", {}) if place.exists() else {}
     table["compilers"] = {**known, **table["compilers"]}
     lines = json.dumps(table, indent=1, sort_keys=True)
