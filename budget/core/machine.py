@@ -10,7 +10,6 @@ instructions are counted by decoding blocks; memory hooks can corrupt execution,
 from __future__ import annotations
 
 import ctypes
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +25,7 @@ from budget.core.timing.instruction import Instruction, decode
 from budget.errors import BudgetError, MissingToolError, UsageError
 
 _PAGE = 0x1000
+_WORD = 4
 STOP = 0x9FFF_F000  # a page of its own: where a called function returns to
 _STACK_TOP = 0x9FF0_0000
 _STACK_BYTES = 0x10_0000
@@ -142,16 +142,27 @@ class Machine:
         return address
 
     def paint(self, address: int, size_bytes: int) -> Paint:
-        """Fills memory with noise, to see later how much of it was changed."""
-        noise = np.frombuffer(secrets.token_bytes(size_bytes), np.uint8)
+        """Fills memory with noise, to see later how much of it was changed.
+
+        The noise depends on the place alone, so that a program is measured alike every time.
+        """
+        random = np.random.default_rng([address, size_bytes])
+        noise = np.frombuffer(random.bytes(size_bytes), np.uint8)
         self.write(address, noise.tobytes())
         return Paint(address, noise)
 
     def painted_bytes(self, paint: Paint) -> tuple[int, int]:
-        """First and last offset + 1 that were changed since; (0, 0) if none was."""
-        now = np.frombuffer(self.read(paint.address, len(paint.noise)), np.uint8)
+        """First offset of the words that were changed since, and that behind them; or (0, 0).
+
+        Whole words are taken as changed: one of 256 bytes is written as the noise it had.
+        """
+        size = len(paint.noise)
+        now = np.frombuffer(self.read(paint.address, size), np.uint8)
         changed = np.flatnonzero(now != paint.noise)
-        return (int(changed[0]), int(changed[-1]) + 1) if len(changed) else (0, 0)
+        if not len(changed):
+            return 0, 0
+        behind = int(changed[-1]) // _WORD * _WORD + _WORD
+        return int(changed[0]) // _WORD * _WORD, min(behind, size)
 
     # running
 

@@ -100,7 +100,7 @@ def test_memory_holds_what_the_file_says(machine: Machine) -> None:
     assert machine.painted_bytes(paint) == (0, 0)
     now = machine.read(DATA + 9, 1)[0]
     machine.write(DATA + 9, bytes([now ^ 255]))
-    assert machine.painted_bytes(paint) == (5, 6)
+    assert machine.painted_bytes(paint) == (4, 8)  # the whole word
 
 
 SCOPES = (
