@@ -34,6 +34,7 @@ def test_output_is_real(page: str, needs: str, block: str, request: pytest.Fixtu
 def test_setup_commands_are_those_of_ci() -> None:
     readme = (ROOT / "README.md").read_text()
     ci = Path(ROOT / ".ci" / "run").read_text()
-    assert "-m pytest" in readme
+    assert "python -m pytest -n 2\n" in readme
+    assert "python -m pytest -n 2 --cov" in ci
     assert ".venv/bin/pip install -q -e '.[test]'" in readme
     assert ".venv/bin/pip install -q -e '.[test]'" in ci
