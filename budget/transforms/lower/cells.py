@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +54,6 @@ class _Sum:
 
 class _Different(Exception):
     """The arithmetic is not that of the cell that is looked for."""
-
-
-def _differs() -> NoReturn:
-    raise _Different
 
 
 def recognise(
@@ -122,13 +118,13 @@ class _Step:
     def lstm(self) -> Cell:
         """Two states: h' = o · f(c'), c' = forget · c + input · g."""
         if len(self.states) != 2:
-            _differs()
+            raise _Different
         for h, c in ((0, 1), (1, 0)):
             try:
                 return self._lstm(h, c)
             except _Different:
                 continue
-        _differs()
+        raise _Different
 
     def _lstm(self, h: int, c: int) -> Cell:
         cell = self._bare(self.following[c])
@@ -144,7 +140,7 @@ class _Step:
             input_gate, candidate = candidate, input_gate
         for name, function in ((input_gate, gate), (candidate, activation), (out, gate)):
             if self._function(name)[0] != function:
-                _differs()
+                raise _Different
         sums = [self._argument(name) for name in (input_gate, forget, candidate, out)]
         state = self.states[h]
         weights = (*self._stacked(sums, (self.x, state)), self._biases(sums))
@@ -158,7 +154,7 @@ class _Step:
     def gru(self) -> Cell:
         """One state: h' = z · h + (1 - z) · f(…)."""
         if len(self.states) != 1:
-            _differs()
+            raise _Different
         state = self.states[0]
         kept, added = self._two(self.following[0], "add")
         if not self._has_factor(kept, state):
@@ -171,7 +167,7 @@ class _Step:
         after = self._reset_after(gated, state)
         reset, product = after or self._reset_before(gated, state)
         if self._function(reset)[0] != gate:
-            _differs()
+            raise _Different
         sums = [self._argument(update), self._argument(reset)]
         own = self._linear(plain)
         recurrent = np.concatenate([*(s.matrices[state] for s in sums), product.matrices[state]])
@@ -190,7 +186,7 @@ class _Step:
     def simple(self) -> Cell:
         """One state: h' = f(W x + U h + b)."""
         if len(self.states) != 1:
-            _differs()
+            raise _Different
         activation, _ = self._function(self.following[0])
         sums = [self._argument(self.following[0])]
         weights = (*self._stacked(sums, (self.x, self.states[0])), self._biases(sums))
@@ -215,13 +211,13 @@ class _Step:
     def _node(self, name: str, op: str) -> Node:
         node = self.producers.get(self._bare(name))
         if node is None or node.op != op:
-            _differs()
+            raise _Different
         return node
 
     def _two(self, name: str, op: str) -> tuple[str, str]:
         node = self._node(name, op)
         if node.attributes.activation is not Activation.NONE:
-            _differs()
+            raise _Different
         return node.inputs[0], node.inputs[1]
 
     def _product(self, name: str, is_second: Any) -> tuple[str, str]:
@@ -231,7 +227,7 @@ class _Step:
             return a, b
         if is_second(a):
             return b, a
-        _differs()
+        raise _Different
 
     def _has_factor(self, name: str, factor: str) -> bool:
         try:
@@ -252,7 +248,7 @@ class _Step:
         node = self.producers.get(self._bare(name))
         if node is not None and node.op in _FUNCTIONS:
             return _FUNCTIONS[node.op], node.inputs[0]
-        _differs()
+        raise _Different
 
     def _applied_to(self, name: str) -> str | None:
         try:
@@ -272,7 +268,7 @@ class _Step:
                     return plain, gated
             except _Different:
                 continue
-        _differs()
+        raise _Different
 
     def _reset_after(self, name: str, state: str) -> tuple[str, _Sum] | None:
         try:
@@ -291,7 +287,7 @@ class _Step:
     def _reset_before(self, name: str, state: str) -> tuple[str, _Sum]:
         node = self.producers.get(self._bare(name))
         if node is None or node.op not in ("fully_connected", "batch_matmul"):
-            _differs()
+            raise _Different
         reset, _ = self._product(node.inputs[0], lambda item: self._bare(item) == state)
         return reset, self._matmul(node, state)
 
@@ -301,7 +297,7 @@ class _Step:
         """The gates' matrices one below the other, for each operand."""
         for item in sums:
             if not set(names) <= set(item.matrices) <= {*names, *others}:
-                _differs()
+                raise _Different
         return tuple(
             np.ascontiguousarray(np.concatenate([item.matrices[name] for item in sums]))
             for name in names
@@ -321,11 +317,11 @@ class _Step:
         if tensor.data is not None:
             shape = tensor.data.shape
             if any(extent != 1 for extent in shape[:-1]):
-                _differs()
+                raise _Different
             return _Sum({}, np.asarray(tensor.data, np.float32).reshape(-1))
         node = self.producers.get(name)
-        if node is None or name in self.symbols:
-            _differs()
+        if node is None:
+            raise _Different
         if node.op == "add":
             a, b = (self._linear(item) for item in self._two(name, "add"))
             merged = dict(a.matrices)
@@ -338,26 +334,26 @@ class _Step:
             whole = self._linear(node.inputs[0])
             count = self.tensors[node.inputs[0]].type.shape[-1]
             return whole.picked(self._rows(node, name), count)
-        _differs()
+        raise _Different
 
     def _matmul(self, node: Node, operand: str) -> _Sum:
         """The product of a symbol with a constant matrix."""
         weights = self.tensors[node.inputs[1]].data
         if operand not in self.symbols or weights is None or weights.ndim != 2:
-            _differs()
+            raise _Different
         matrix = np.asarray(weights, np.float32)
         bias = np.zeros(1, np.float32)
         if node.op == "batch_matmul":
             if node.attributes.adj_x:
-                _differs()
+                raise _Different
             matrix = matrix if node.attributes.adj_y else matrix.T
         else:
             if node.attributes.activation is not Activation.NONE:
-                _differs()
+                raise _Different
             if len(node.inputs) > 2 and node.inputs[2] != ABSENT:
                 data = self.tensors[node.inputs[2]].data
                 if data is None:
-                    _differs()
+                    raise _Different
                 bias = np.asarray(data, np.float32).reshape(-1)
         return _Sum({operand: matrix}, bias)
 
@@ -367,11 +363,11 @@ class _Step:
         a = node.attributes
         if node.op == "split":
             if a.axis != len(shape) - 1:
-                _differs()
+                raise _Different
             sizes = [self.tensors[out].type.shape[-1] for out in node.outputs]
             place = node.outputs.index(name)
             return slice(sum(sizes[:place]), sum(sizes[: place + 1]))
         kept = self.tensors[name].type.shape
         if kept[:-1] != shape[:-1] or (node.op == "strided_slice" and set(a.stride) != {1}):
-            _differs()
+            raise _Different
         return slice(a.begin[-1], a.begin[-1] + kept[-1])
