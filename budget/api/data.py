@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tokenize import TokenError
 
 import numpy as np
 
 from budget.errors import UsageError
+from budget.formats.numpy_arrays import read_arrays
 from budget.graph import Array, Graph
 
 MOST_SAMPLES = 1024
 MOST_BYTES = 1 << 29
-# what numpy and zipfile raise on damaged headers, members and streams
-_STUMBLES = (
-    OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error, TokenError,
-    SyntaxError, OverflowError, MemoryError, NotImplementedError, RuntimeError, KeyError, TypeError,
-    IndexError, AttributeError,
-)  # fmt: skip
 
 
 def load_samples(
@@ -54,58 +45,38 @@ def load_samples(
 
 
 def _from_file(path: Path, graph: Graph) -> list[dict[str, Array]]:
-    arrays = _arrays(path)
+    return examples_in(path, graph, read_inputs(path, graph))
+
+
+def read_inputs(path: Path, graph: Graph) -> dict[str, Array]:
+    """What a file holds for each input, by name, else in order.
+
+    Raises:
+        UsageError: there is no such file, it is damaged, or it has too few arrays or too many.
+    """
+    arrays = read_arrays(path, most_bytes=MOST_BYTES)
     names = list(graph.inputs)
     if set(names) <= arrays.keys():
-        ordered = [arrays[name] for name in names]
-    elif len(arrays) == len(names):
-        ordered = list(arrays.values())
-    else:
+        return {name: arrays[name] for name in names}
+    if len(arrays) != len(names):
         raise UsageError(
             f"has arrays {', '.join(arrays) or '(none)'} for the inputs {', '.join(names)}",
             where=str(path),
             hint="name one array after each input",
         )
-    columns = [_examples(path, graph, name, array) for name, array in zip(names, ordered)]
+    return dict(zip(names, arrays.values()))
+
+
+def examples_in(path: Path, graph: Graph, arrays: Mapping[str, Array]) -> list[dict[str, Array]]:
+    """The arrays of `read_inputs` cut into examples.
+
+    Raises:
+        UsageError: they do not suit the inputs.
+    """
+    columns = [_examples(path, graph, name, array) for name, array in arrays.items()]
     if len({len(column) for column in columns}) > 1:
         raise UsageError("has different numbers of examples for its inputs", where=str(path))
-    return [dict(zip(names, row)) for row in zip(*columns)]
-
-
-def _arrays(path: Path) -> dict[str, Array]:
-    try:
-        _check_size(path)
-        with path.open("rb") as file:  # numpy leaves it open where the archive is damaged
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return {path.stem: loaded}
-            with loaded:
-                arrays = {name: loaded[name] for name in loaded.files}
-    except _STUMBLES as error:
-        raise UsageError(
-            f"cannot be read as an array: {str(error) or type(error).__name__}",
-            where=str(path),
-            hint="save it with numpy.save or numpy.savez",
-        ) from None
-    # a member that does not begin like an array is given out as bytes
-    strange = [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]
-    if strange:
-        raise UsageError(f"{', '.join(strange)} inside it is no array", where=str(path))
-    return arrays
-
-
-def _check_size(path: Path) -> None:
-    """Refuses archives that would unfold into more than memory should hold."""
-    size_bytes = path.stat().st_size
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            size_bytes = sum(info.file_size for info in archive.infolist())
-    if size_bytes > MOST_BYTES:
-        raise UsageError(
-            f"holds {size_bytes:,} bytes of examples, more than {MOST_BYTES:,}",
-            where=str(path),
-            hint=f"up to {MOST_SAMPLES} examples are read: save fewer",
-        )
+    return [dict(zip(arrays, row)) for row in zip(*columns)]
 
 
 def _examples(path: Path, graph: Graph, name: str, array: Array) -> list[Array]:
@@ -115,6 +86,15 @@ def _examples(path: Path, graph: Graph, name: str, array: Array) -> list[Array]:
     inner = type.shape[1:] if type.shape[:1] == (1,) else type.shape
     if array.dtype.kind not in "biuf":
         raise UsageError(f"holds {array.dtype}, not numbers", where=str(path))
+    if type.dtype.is_integer and array.dtype.kind in "iu" and array.size:
+        limits = np.iinfo(type.dtype.value)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise UsageError(
+                f"holds numbers from {array.min()} to {array.max()}; "
+                f"input {name!r} is {limits.dtype}",
+                where=str(path),
+                hint="save them as the input stores them, or as real numbers",
+            )
     values = array.astype(type.dtype.numpy)
     if array.shape in {type.shape, inner}:
         return [values.reshape(type.shape)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from budget.api.data import MOST_SAMPLES
+from budget.api.data import MOST_SAMPLES, examples_in, read_inputs
 from budget.errors import MissingToolError, UsageError
 from budget.graph import Array, DType, Graph, Tensor, TensorType
 
@@ -138,16 +138,17 @@ def _read(
 
 
 def _from_arrays(path: Path, graph: Graph) -> list[tuple[str, Example]]:
-    from budget.api.data import load_samples
-
+    arrays = read_inputs(path, graph)
     # integers that an input holds are what they stand for; everything else is real already
     tensors = dict(graph.tensors)
-    for name in graph.inputs:
-        shape = graph.type_of(name).shape
-        kind = _element_type(path, name, graph.type_of(name))
-        tensors[name] = Tensor(name, TensorType(shape, kind))
-    held = graph.replace(tensors=tensors)
-    examples = load_samples(path, held)
+    for name, array in arrays.items():
+        type = graph.type_of(name)
+        is_real = type.is_quantized and array.dtype.kind not in "biu"
+        kind = DType.FLOAT32 if is_real else type.dtype
+        tensors[name] = Tensor(name, TensorType(type.shape, kind))
+    examples = examples_in(path, graph.replace(tensors=tensors), arrays)
+    if not examples:
+        raise UsageError("holds no examples", where=str(path))
     found = []
     for index, example in enumerate(examples):
         real = {
@@ -158,21 +159,6 @@ def _from_arrays(path: Path, graph: Graph) -> list[tuple[str, Example]]:
         }
         found.append((path.name if len(examples) == 1 else f"{path.name}[{index}]", real))
     return found
-
-
-def _element_type(path: Path, name: str, type: TensorType) -> DType:
-    """What to read an array as: float for a quantised input that is given real numbers."""
-    if not type.is_quantized:
-        return type.dtype
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return type.dtype if loaded.dtype.kind in "biu" else DType.FLOAT32
-        with loaded:
-            array = loaded[name] if name in loaded.files else loaded[loaded.files[0]]
-            return type.dtype if array.dtype.kind in "biu" else DType.FLOAT32
-    except (OSError, ValueError, EOFError, IndexError, KeyError):
-        return type.dtype  # load_samples says what is wrong with the file
 
 
 def _heard(path: Path, graph: Graph, model: str | Path | Graph) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from budget.errors import UsageError
 from budget.features import FeatureSpec
+from budget.formats.numpy_arrays import read_arrays
 from budget.graph import Array, DType, Graph, QuantParams
 from budget.records import record
 from budget.shrinking.class_folders import read_folder
@@ -124,7 +124,8 @@ def _read(place: str, source: Source, graph: Graph, names: Sequence[str]) -> Rea
         found = from_arrays(graph, {graph.inputs[0]: values}, folder.labels)
         return found, folder.classes, notes
     if path.suffix in {".npz", ".npy"}:
-        return _from_arrays(place, _arrays(path), source, graph, names)
+        arrays = read_arrays(path, hint="save it with numpy.savez(file, inputs=…, labels=…)")
+        return _from_arrays(place, arrays, source, graph, names)
     if ":" in place and not path.exists():
         return _from_arrays(place, _called(place), source, graph, names)
     raise UsageError(
@@ -134,21 +135,6 @@ def _read(place: str, source: Source, graph: Graph, names: Sequence[str]) -> Rea
         where=f"--data {place}",
         hint="for a Python function write --data module:function",
     )
-
-
-def _arrays(path: Path) -> dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {path.stem: loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"cannot be read as an array: {error}",
-            where=str(path),
-            hint="save it with numpy.savez(file, inputs=…, labels=…)",
-        ) from None
 
 
 def _called(place: str) -> dict[str, Array]:
