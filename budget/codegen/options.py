@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from budget.codegen.names import require_prefix
 from budget.errors import UsageError
@@ -18,10 +18,14 @@ TARGETS = (
     "cortex-m7",
     "cortex-m33",
 )
-OPTIMISE = ("time", "size", "balanced")
-ARENA = ("static", "caller")
-IO = ("model", "float", "arena")
-WEIGHTS = ("header", "source")
+Optimise = Literal["time", "size", "balanced"]
+Arena = Literal["static", "caller"]
+Io = Literal["model", "float", "arena"]
+Weights = Literal["header", "source"]
+OPTIMISE: tuple[Optimise, ...] = get_args(Optimise)
+ARENA: tuple[Arena, ...] = get_args(Arena)
+IO: tuple[Io, ...] = get_args(Io)
+WEIGHTS: tuple[Weights, ...] = get_args(Weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,11 @@ class EmitOptions:
 
     name: str = "model"
     target: str = "portable"
-    optimise: Literal["time", "size", "balanced"] = "balanced"
-    arena: Literal["static", "caller"] = "static"
-    io: Literal["model", "float", "arena"] = "model"
+    optimise: Optimise = "balanced"
+    arena: Arena = "static"
+    io: Io = "model"
     rounding: Rounding = Rounding.TFLITE
-    weights: Literal["header", "source"] = "header"
+    weights: Weights = "header"
 
     def __post_init__(self) -> None:
         require_prefix(self.name)

@@ -16,9 +16,10 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import util
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -33,7 +34,7 @@ from budget.codegen.footprint import (
     step_key,
 )
 from budget.codegen.kernels import text_of
-from budget.codegen.options import OPTIMISE, EmitOptions
+from budget.codegen.options import ARENA, IO, OPTIMISE, EmitOptions, Optimise
 from budget.codegen.source import Source, function_name, write_steps
 from budget.core.elf import load_elf
 from budget.core.machine import Machine
@@ -242,19 +243,19 @@ _INTERFACE_STACK = 64
 """Steps that need less than this do not tell what lies above them: copying needs as much."""
 
 
-def _make_mode(programs: Make, compiler: str, mode: str) -> dict[str, Any]:
+def _make_mode(programs: Make, compiler: str, mode: Optimise) -> dict[str, Any]:
     found = _Found()
-    options = EmitOptions(_NAME, "cortex-m4", mode)  # type: ignore[arg-type]
+    options = EmitOptions(_NAME, "cortex-m4", mode)
     first: Program | None = None
     for program in programs(options):
         first = first or program
         source = write_steps(program, options)
         found.add(source, measure(source, compiler))
     if first is not None:
-        for arena, io in (("caller", "model"), ("static", "float"), ("static", "arena"),
-                          ("caller", "float"), ("caller", "arena")):  # fmt: skip
-            other = EmitOptions(_NAME, "cortex-m4", mode, arena, io)  # type: ignore[arg-type]
-            source = write_steps(first, other)
+        for arena, io in product(ARENA, IO):
+            if (arena, io) == (options.arena, options.io):
+                continue  # as all programs above
+            source = write_steps(first, replace(options, arena=arena, io=io))
             stacks = measure(source, compiler).stacks
             inner = max(stacks[function_name(step)] for step, _ in source.steps)
             found.entries[entry_key(source)] = stacks[f"{_NAME}_invoke"] - inner

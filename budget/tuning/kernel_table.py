@@ -21,6 +21,7 @@ import numpy as np
 from budget.codegen import EmitOptions
 from budget.codegen.emit import render_library
 from budget.codegen.footprint import GCC, load_table
+from budget.codegen.options import Optimise
 from budget.codegen.source import Source, function_name, write_steps
 from budget.core.build import OPTIMISE_FLAGS, build, find_compiler
 from budget.core.elf import Elf, load_elf
@@ -87,10 +88,10 @@ _ENTRIES = [f"{_NAME}_init", f"{_NAME}_invoke"]
 
 
 def _built(
-    program: Program, mode: str, compiler: str | None, flags: Sequence[str]
+    program: Program, mode: Optimise, compiler: str | None, flags: Sequence[str]
 ) -> tuple[Source, Elf]:
     """What is written of a program, and built."""
-    written = write_steps(program, EmitOptions(_NAME, CORE, mode))  # type: ignore[arg-type]
+    written = write_steps(program, EmitOptions(_NAME, CORE, mode))
     image = build(
         {path: text.encode() for path, text in render_library(written).items()},
         CORE,
@@ -102,7 +103,7 @@ def _built(
 
 
 def measure_steps(
-    program: Program, mode: str, compiler: str | None = "gcc", flags: Sequence[str] = ()
+    program: Program, mode: Optimise, compiler: str | None = "gcc", flags: Sequence[str] = ()
 ) -> list[Sample]:
     """Samples of every step of a program that was planned for the core and mode.
 
@@ -136,12 +137,6 @@ def measure_steps(
     return _samples(program, written, elf, spent)
 
 
-def measure_code(program: Program, mode: str) -> list[Sample]:
-    """The same without running it: code alone, cycles 0."""
-    written, elf = _built(program, mode, "gcc", ())
-    return _samples(program, written, elf, {})
-
-
 def _samples(
     program: Program, written: Source, elf: Elf, spent: Mapping[str, tuple[int, int]]
 ) -> list[Sample]:
@@ -154,7 +149,7 @@ def _samples(
     alone = _shared_bytes(elf, functions, own) if len(kinds) == 1 else None
     samples = []
     for name, step in functions.items():
-        cycles, waited = spent.get(name, (0, 0))
+        cycles, waited = spent[name]
         shape = Shape(step.node, program.types, step.cost)
         if shape.is_constant:  # the compiler leaves the whole layer out
             continue

@@ -84,7 +84,7 @@ def write_planes(context: StepContext) -> StepCode:
     planes = planes_of(context.step.node, x, w, y)
     _, zero_in = per_tensor(x)
     window = Window(
-        w.shape[1:3],  # type: ignore[arg-type]
+        (w.shape[1], w.shape[2]),
         attributes.stride,
         y.shape[2],
         channels,

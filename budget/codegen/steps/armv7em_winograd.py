@@ -203,7 +203,6 @@ def _out_function(tiles: Tiles) -> str:
 
 
 # Stack slots, in bytes; [4][6] half transformed sums lie below them.
-_LINES = 0
 _TILES, _STREAM, _SUMS, _Y, _SUMS_END, _NEXT_SUM, _BIAS, _TWICE, _POWER, _NINTH, _TILE, _CHANNEL = (
     range(96, 144, 4)
 )

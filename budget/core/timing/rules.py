@@ -15,7 +15,6 @@ _MULTIPLES = {
     Kind.FLOAT_LOAD_MULTIPLE,
     Kind.FLOAT_STORE_MULTIPLE,
 }
-_DOUBLES = {Kind.LOAD_DOUBLE, Kind.STORE_DOUBLE}
 
 
 @dataclass(frozen=True, slots=True)
