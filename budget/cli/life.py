@@ -108,9 +108,10 @@ def takes_life(command: Callable[..., None]) -> Callable[..., None]:
             _write(scenario, given.get("model"), texts["write_scenario"])
         command(**given, scenario=scenario)
 
-    run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    made: Any = run  # typer reads the options off its signature
+    made.__name__, made.__doc__ = command.__name__, command.__doc__
+    made.__signature__ = inspect.Signature(parameters)
+    made.__annotations__ = {p.name: p.annotation for p in parameters}
     return run
 
 

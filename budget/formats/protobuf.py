@@ -158,8 +158,6 @@ class Message:
             and self.unknown == other.unknown
         )
 
-    __hash__ = None  # type: ignore[assignment]  # messages change
-
     def __repr__(self) -> str:
         return f"{self.schema.name}({', '.join(f'{k}={v!r}' for k, v in self.values.items())})"
 

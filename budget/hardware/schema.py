@@ -7,14 +7,17 @@ import difflib
 import sys
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from budget import units
 from budget.errors import ProfileError, UsageError
 from budget.hardware.figure import Figure, Kind, Reference
 from budget.records import keyword_record
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 DEFAULT_SPREAD: Mapping[Kind, tuple[float, float]] = {
     Kind.MEASURED: (1 / 1.05, 1.05),  # instrument and lot
@@ -88,7 +91,7 @@ class Reader:
         """
         if not isinstance(table, dict):
             raise self.fail(path, "a table is expected here", f"write [{path}] and keys below it")
-        fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        fields = {f.name: f for f in dataclasses.fields(cls)}
         self.no_unknown_keys(table, fields, path)
         values = {
             name: self._value(fields[name], _hints(cls)[name], table[name], _join(path, name))

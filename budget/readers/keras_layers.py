@@ -375,9 +375,11 @@ def _rule(
     return LayerRule(frozenset(keys.split()), shapes, weights, rank, operands)
 
 
-def _ranked(name: str, **kwargs: object) -> dict[str, LayerRule]:
+def _ranked(
+    name: str, keys: str, shapes: ShapeRule, weights: WeightRule = _no_weights
+) -> dict[str, LayerRule]:
     """The 1-D and the 2-D form of a layer."""
-    return {f"{name}{n}D": _rule(**kwargs, rank=n + 2) for n in (1, 2)}  # type: ignore[arg-type]
+    return {f"{name}{n}D": _rule(keys, shapes, weights, n + 2) for n in (1, 2)}
 
 
 def _named(names: str, rule: LayerRule) -> dict[str, LayerRule]:

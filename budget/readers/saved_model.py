@@ -85,10 +85,8 @@ def _serving(saved: Message, where: str) -> Message:
     if not saved.meta_graphs:
         raise CorruptModelError("the file holds no graph", where=where,
                                 hint="is it a saved_model.pb?")  # fmt: skip
-    for meta in saved.meta_graphs:
-        if "serve" in meta.meta_info_def.tags:
-            return meta  # type: ignore[no-any-return]
-    return saved.meta_graphs[0]  # type: ignore[no-any-return]
+    graphs: list[Message] = saved.meta_graphs
+    return next((meta for meta in graphs if "serve" in meta.meta_info_def.tags), graphs[0])
 
 
 def _signature(meta: Message, wanted: str | None, where: str) -> tuple[str, Message]:
