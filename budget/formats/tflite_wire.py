@@ -66,9 +66,7 @@ class FlatFile:
         return Table(self, self.follow(0))
 
     def follow(self, position: int) -> int:
-        """Where the unsigned offset at ``position`` leads."""
-        if not 0 <= position <= len(self.data) - 4:
-            self.fail(f"an offset at byte {position} lies outside the file")
+        """Where the unsigned offset at ``position``, a place in the file, leads: to four bytes."""
         target: int = position + _U32.unpack_from(self.data, position)[0]
         if target > len(self.data) - 4:
             self.fail(f"the offset at byte {position} leads to byte {target}, outside the file")
@@ -90,9 +88,10 @@ class FlatFile:
         return found
 
     def vector(self, position: int, element_bytes: int) -> tuple[int, int]:
-        """(first byte, element count) of the vector at ``position``, all of it in the file."""
-        if not 0 <= position <= len(self.data) - 4:
-            self.fail(f"a vector at byte {position} lies outside the file")
+        """(first byte, element count) of the vector at ``position``, all of it in the file.
+
+        Offsets lead to places with room for the count; see `follow`.
+        """
         count: int = _U32.unpack_from(self.data, position)[0]
         if count * element_bytes > len(self.data) - position - 4:
             self.fail(f"the vector at byte {position} claims {count} elements, more than the file")
@@ -100,14 +99,12 @@ class FlatFile:
 
 
 class Table:
-    """One table of a flatbuffer; fields are looked up by slot number."""
+    """One table of a flatbuffer, where an offset led; fields are looked up by slot number."""
 
     __slots__ = ("_offsets", "_size_bytes", "file", "position")
 
     def __init__(self, file: FlatFile, position: int) -> None:
         data = file.data
-        if not 0 <= position <= len(data) - 4:
-            file.fail(f"a table at byte {position} lies outside the file")
         vtable = position - _I32.unpack_from(data, position)[0]
         self.file = file
         self.position = position

@@ -187,6 +187,12 @@ SPOILT = {
         "subgraphs__0__operators__0__builtin_options": ("WhileOptions", {}),
     },
     "is of graph 3 of 1": {"signature_defs": [{"signature_key": "a", "subgraph_index": 3}]},
+    "cannot be a constant": {"subgraphs__0__tensors__2__type": "resource"},
+    "too short for 4 strings": {"subgraphs__0__tensors__2__type": "string"},
+    "hold 1 strings": {
+        "subgraphs__0__tensors__2": {"name": "c", "shape": [1], "type": "string", "buffer": 1},
+        "buffers__1": {"data": np.array([1, 12, 99], "<i4").tobytes()},
+    },
     "refer to tensor 9": {"signature_defs": [{"inputs": [{"name": "x", "tensor_index": 9}]}]},
 }
 
@@ -357,6 +363,17 @@ def test_sparse_constants_become_dense(rows: list[list[int]]) -> None:
         ({"array_segments": ("Int32Vector", {"values": [0]})}, "too few"),
         ({"array_segments": ("Int32Vector", {"values": [0, 9, 9]})}, "leave its indices"),
         ({"array_indices": ("Uint8Vector", {"values": [0, 99, 1]})}, "outside its shape"),
+        (
+            {
+                "array_segments": ("Int32Vector", {"values": [0, 7, 7]}),
+                "array_indices": ("Uint8Vector", {"values": [0] * 7}),
+            },
+            "7 places for 6",
+        ),
+        (
+            {"array_indices_type": 1, "array_indices": ("Int32Vector", {"values": [0, -1, 1]})},
+            "negative index",
+        ),
         ({"array_indices_type": 0}, "lacks its array indices"),
         ({"format": 0, "dense_size": 1000}, "impossible size"),
     ],
@@ -365,6 +382,65 @@ def test_sparse_storage_that_does_not_fit_is_refused(spoil: dict, said: str) -> 
     dense = np.array([[1, 0, 2], [0, 3, 0]], np.int8)
     with pytest.raises(CorruptModelError, match=said):
         read(sparse(dense, spoil))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"sparsity__traversal_order": [0, 2]}, "impossible order"),
+        (
+            {
+                "sparsity__block_map": [5],
+                "sparsity__traversal_order": [0, 1, 2],
+                "sparsity__dim_metadata": [{"format": 0, "dense_size": 1}] * 3,
+            },
+            "blocks along",
+        ),
+        ({"shape": [2, 2]}, "outside its shape"),
+        ({"shape": [1024, 1024]}, "would unfold into"),
+        ({"type": "string"}, "without a size"),
+    ],
+)
+def test_sparse_tensors_that_make_no_sense_are_refused(spoil: dict, said: str) -> None:
+    tables = sparse(np.array([[1, 0, 2], [0, 3, 0]], np.int8))
+    for path, value in spoil.items():
+        *way, last = path.split("__")
+        place = tables["subgraphs"][0]["tensors"][2]
+        for step in way:
+            place = place[step]
+        place[last] = value
+    with pytest.raises(CorruptModelError, match=said):
+        read(tables)
+
+
+def test_sparse_storage_without_its_elements_is_refused() -> None:
+    tables = sparse(np.array([[1, 0, 2], [0, 3, 0]], np.int8))
+    tables["buffers"][1]["data"] = b"\1\2"
+    with pytest.raises(CorruptModelError, match="3 places for 2 elements"):
+        read(tables)
+
+
+def loops(*ran: tuple[int, int]) -> dict:
+    """Graphs each of which runs two others, by number, and one that runs none."""
+    tables = model(operator_codes__0={"builtin_code": 119, "deprecated_builtin_code": 119})
+    (only,) = tables["subgraphs"]
+    graphs = []
+    for cond, body in ran:
+        options = ("WhileOptions", {"cond_subgraph_index": cond, "body_subgraph_index": body})
+        loop = {"builtin_options_type": 93, "builtin_options": options}
+        graphs.append(only | {"operators": [only["operators"][0] | loop]})
+    last = only | {"operators": [], "outputs": [0]}
+    return tables | {"subgraphs": [*graphs, last]}
+
+
+def test_graphs_that_run_too_many_others_are_refused() -> None:
+    count = 20
+    assert len(list(read(loops(*[(i + 1, i + 1) for i in range(count)])).walk())) == count + 1
+    with pytest.raises(CorruptModelError, match="50 deep"):
+        read(loops(*[(i + 1, i + 1) for i in range(60)]))
+    twice = [(i + 1, min(i + 2, count)) for i in range(count)]
+    with pytest.raises(CorruptModelError, match="in too many ways"):
+        read(loops(*twice))
 
 
 @pytest.mark.parametrize("length", [1, 7])
