@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from budget.api.cluster import connect
 from budget.api.workbench import Task, Workbench, evaluate, excess_of
-from budget.errors import BudgetError, MissingToolError, UsageError
+from budget.errors import BudgetError
 from budget.shrinking.search import Knob, Outcome, Search, brief, knobs
 
 Say = Callable[[str], None]
@@ -56,7 +57,7 @@ def explore(
             search.suggest_first(first)
     left = max(0, trials - len(done))
     if scheduler:
-        _spread(search, _on_cluster(bench.task, scheduler), left, trials, say)
+        _spread(search, _Cluster(connect(scheduler), bench.task), left, trials, say)
         return tuple(search.outcomes())
     known = {outcome.ways: outcome for outcome in done}
     for _ in range(left):
@@ -122,7 +123,7 @@ def first_candidates(
     try:
         keep = kept("uniform")
         if keep == 1.0:
-            return [*found, [f"prune:keep={0.75}", *plain]]
+            return [*found, ["prune:keep=0.75", *plain]]
         if keep is None:
             say("pruning alone does not reach the budget")
             return [*found, [f"prune:keep={_LEAST}", *plain]]
@@ -179,21 +180,3 @@ class _Cluster:
 
     def close(self) -> None:
         self._client.close()
-
-
-def _on_cluster(task: Task, address: str) -> _Cluster:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise MissingToolError(
-            "a scheduler needs Dask, which is not installed",
-            where="--scheduler",
-            hint="pip install 'mcu-budget[dask]', or leave --scheduler out",
-        ) from None
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no scheduler answers: {error}", where=address, hint="start one with 'dask scheduler'"
-        ) from None
-    return _Cluster(client, task)

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from budget.api.check import Estimate, estimate
+from budget.api.cluster import connect
 from budget.api.constraints import constraints_of
 from budget.api.models import prepare
 from budget.api.question import Question, device_of, question_of, require, scenario_of
 from budget.api.sweep_output import SweepWriter, open_writer
-from budget.errors import BudgetError, MissingToolError, UsageError
+from budget.errors import BudgetError
 from budget.hardware.figure import Quantity
 from budget.records import record
 from budget.scenario.average import average_power
@@ -258,21 +259,7 @@ def _on_cluster(plan: SweepPlan, address: str) -> Iterator[Columns]:
     A block is a function of its arguments alone: what a worker that dies had not delivered, the
     scheduler gives to another.
     """
-    try:
-        from distributed import Client
-    except ImportError:
-        raise MissingToolError(
-            "a scheduler needs Dask, which is not installed",
-            where="--scheduler",
-            hint="pip install 'mcu-budget[dask]', or leave --scheduler out",
-        ) from None
-    try:
-        client = Client(address, timeout="10s", set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no scheduler answers: {error}", where=address, hint="start one with 'dask scheduler'"
-        ) from None
-    with client:
+    with connect(address) as client:
         threads = sum(client.nthreads().values())
         ahead = max(1, threads) * _IN_FLIGHT_PER_WORKER
         waiting: list[Any] = []

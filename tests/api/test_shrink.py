@@ -282,14 +282,14 @@ def test_a_cluster_loses_nothing_when_a_worker_is_killed(tmp_path: Path) -> None
 def test_a_scheduler_that_does_not_answer_and_missing_dask_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from budget.api.propose import _on_cluster
+    from budget.api.cluster import connect
 
     if find_spec("distributed"):
         with pytest.raises(UsageError, match="no scheduler answers"):
-            _on_cluster(None, "nowhere://x")  # type: ignore[arg-type]
+            connect("nowhere://x")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingToolError, match="Dask"):
-        _on_cluster(None, "tcp://127.0.0.1:1")  # type: ignore[arg-type]
+        connect("tcp://127.0.0.1:1")
 
 
 def test_what_makes_no_sense_is_refused_before_any_work(tmp_path: Path) -> None:
