@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import recurrent_files as files
 
 from budget.codegen import EmitOptions
 from budget.codegen.source import write_steps
 from budget.codegen.steps import can_write
-from budget.codegen.steps.recurrent_integer import _folded
 from budget.errors import UnsupportedModelError
 from budget.graph import DType, Graph, GraphBuilder, QuantParams, TensorType
 from budget.ops import Activation, registry
@@ -28,6 +28,8 @@ from budget.ops.shaping import (
     TransposeAttributes,
 )
 from budget.plan import plan
+from budget.readers.tflite import read_tflite
+from budget.transforms.lower import lower
 
 
 def quantized(shape: tuple[int, ...], dtype: DType = DType.INT8, scale: float = 0.1) -> TensorType:
@@ -235,11 +237,14 @@ def test_says_why(
 
 
 def test_an_lstm_s_sums_must_fit_32_bits() -> None:
-    told = SimpleNamespace(refuse=lambda why: UnsupportedModelError(why))
-    weights = np.ones((1, 4), np.int64)
-    assert _folded(told, np.zeros(1, np.int64), weights, 3, "input") == -12
+    graph = lower(read_tflite(files.lstm(np.random.default_rng(1), DType.INT8), "m.tflite"))
+    write_steps(plan(graph), EmitOptions())
+    name = graph.nodes[0].inputs[3]
+    bias = graph.constant(name)
+    assert bias is not None and bias.dtype == np.int32
+    full = replace(graph.tensors[name], data=np.full_like(bias, 2**31 - 1))
     with pytest.raises(UnsupportedModelError, match="sums over the input may leave 32 bits"):
-        _folded(told, np.full(1, 2**31 - 1), weights, 0, "input")
+        write_steps(plan(graph.replace(tensors={**graph.tensors, name: full})), EmitOptions())
 
 
 def test_every_operator_has_a_writer() -> None:
