@@ -90,7 +90,7 @@ def load_document(path: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"cannot be read: {error}", where=str(path), hint="budget check --json > old.json"
         ) from None
@@ -132,9 +132,9 @@ def compare_documents(
     try:
         old, new = entries_of(before), entries_of(after)
         return tuple(_compare(name, old[name], check) for name, check in new.items() if name in old)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise UsageError(
-            f"the old document lacks {error}",
+            f"the old document is not as it should be: {error}",
             where="--against",
             hint="make it again with this version",
         ) from None

@@ -95,7 +95,8 @@ def _examples(path: Path, graph: Graph, name: str, array: Array) -> list[Array]:
                 where=str(path),
                 hint="save them as the input stores them, or as real numbers",
             )
-    values = array.astype(type.dtype.numpy)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = array.astype(type.dtype.numpy)
     if array.shape in {type.shape, inner}:
         return [values.reshape(type.shape)]
     if array.shape[1:] in {type.shape, inner} and count:

@@ -200,7 +200,7 @@ def load_gate(path: Path) -> list[Plan]:
         raise ProfileError(
             f"cannot be read: {error.strerror}", where=str(path), hint="check the path"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProfileError(
             f"not a TOML file: {error}", where=str(path), hint="see https://toml.io"
         ) from None

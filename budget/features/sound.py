@@ -36,7 +36,7 @@ def read_sound(path: Path | str, spec: FeatureSpec) -> NDArray[np.int16]:
         raise UsageError(
             f"cannot be read: {error.strerror}", where=str(path), hint="name a WAV file"
         ) from None
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last: of a chunk beyond the end
         raise CorruptModelError(
             f"not a WAV file of PCM: {error or 'it ends too early'}", where=str(path)
         ) from None

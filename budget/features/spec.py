@@ -113,7 +113,7 @@ class FeatureSpec:
             ) from None
         try:
             return cls.parse(tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptModelError(f"not a TOML file: {error}", where=str(path)) from None
         except CorruptModelError as error:
             raise CorruptModelError(error.what, where=str(path), hint=error.hint) from None

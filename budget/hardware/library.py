@@ -204,7 +204,7 @@ def _load_file(cls: type[Profile], path: Path) -> Profile:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProfileError(
             f"not a TOML file: {error}", where=path.name, hint="see https://toml.io"
         ) from None

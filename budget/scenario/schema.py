@@ -170,7 +170,7 @@ def load_scenario(id_or_path: str | Path) -> Scenario:
     text, name = scenario_text(id_or_path)
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ProfileError(
             f"not a TOML file: {error}", where=name, hint="see https://toml.io"
         ) from None

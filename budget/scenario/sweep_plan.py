@@ -111,7 +111,7 @@ def read_plan(path: str | Path) -> SweepPlan:
         return _from_rows(file.name, text)
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(
             f"not a TOML file: {error}", where=file.name, hint="end its name in .csv if it is one"
         ) from None

@@ -46,8 +46,8 @@ _ACCEPTED = (
     "or clock_mhz, energy_j, energy_mj or energy_uj, supply_v, device, note; or an export of "
     "a Nordic PPK2, a Joulescope, or an EnergyRunner log"
 )
-_THROUGHPUT = re.compile(r"[Mm]edian throughput is\s+([\d.]+)\s+inf")
-_ENERGY = re.compile(r"[Mm]edian energy cost is\s+([\d.]+)\s+uJ")
+_THROUGHPUT = re.compile(r"[Mm]edian throughput is\s+(\d+\.?\d*|\.\d+)\s+inf", re.ASCII)
+_ENERGY = re.compile(r"[Mm]edian energy cost is\s+(\d+\.?\d*|\.\d+)\s+uJ", re.ASCII)
 
 
 @dataclass(frozen=True)
