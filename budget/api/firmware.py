@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from budget.codegen.options import ARENA, IO, OPTIMISE
 from budget.core.machine import Machine
 from budget.errors import ModelError
 from budget.graph.types import DType
 
 _HINT = "give a folder that 'budget emit' wrote"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
+# what may stand in a compiler's command without being taken for an option, or for another folder
+_PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_MOST_ELEMENTS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,12 @@ class Firmware:
         """Reads a folder that `emit` wrote.
 
         Raises:
-            ModelError: there is no manifest, or what it lists is not there.
+            ModelError: there is no manifest, it is damaged, or what it lists is not there.
         """
         for path in sorted(folder.glob("*.json")):
             try:
                 manifest = json.loads(path.read_text("utf-8"))
-            except (OSError, ValueError):
+            except (OSError, ValueError, RecursionError):
                 continue
             if isinstance(manifest, dict) and {"generator", "layers", "files"} <= manifest.keys():
                 return Firmware._complete(folder, manifest)
@@ -47,6 +54,8 @@ class Firmware:
 
     @staticmethod
     def _complete(folder: Path, manifest: Mapping[str, Any]) -> Firmware:
+        if not _is_sound(manifest):
+            raise ModelError("the manifest is damaged", where=str(folder), hint=_HINT)
         wanted = [path for path in manifest["files"] if path.endswith((".c", ".h"))]
         missing = [path for path in wanted if not (folder / path).is_file()]
         if missing:
@@ -180,3 +189,51 @@ class Firmware:
         if self._io == "float" and "scale" in tensor:
             return np.dtype(np.float32)
         return np.dtype(DType(tensor["dtype"]).numpy)
+
+
+def _is_sound(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest has what is used of it, and no name that a compiler would misread."""
+    options, files, layers = (manifest.get(key) for key in ("options", "files", "layers"))
+    tensors = [manifest.get("inputs"), manifest.get("outputs")]
+    return (
+        _is_name(manifest.get("name"))
+        and isinstance(options, dict)
+        and options.get("optimise") in OPTIMISE
+        and options.get("arena") in ARENA
+        and options.get("io") in IO
+        and isinstance(options.get("target"), str)
+        and isinstance(files, dict)
+        and all(_PATH.fullmatch(path) for path in files)
+        and isinstance(layers, list)
+        and all(_is_layer(layer) for layer in layers)
+        and all(isinstance(found, list) and all(map(_is_tensor, found)) for found in tensors)
+        and all(_is_count(manifest.get(key)) for key in ("macs", "arena_bytes"))
+    )
+
+
+def _is_layer(layer: Any) -> bool:
+    return (
+        isinstance(layer, dict)
+        and _is_name(layer.get("function"))
+        and all(isinstance(layer.get(key), str) for key in ("layer", "operator"))
+        and all(_is_count(layer.get(key)) for key in ("index", "macs"))
+        and isinstance(layer.get("tables"), list)
+        and all(isinstance(t, dict) and isinstance(t.get("name"), str) for t in layer["tables"])
+    )
+
+
+def _is_tensor(tensor: Any) -> bool:
+    if not isinstance(tensor, dict) or not isinstance(tensor.get("shape"), list):
+        return False
+    shape, dtype = tensor["shape"], tensor.get("dtype")
+    known = [item.value for item in DType if item.numpy.kind in "biuf"]
+    sound = dtype in known and len(shape) <= 32 and all(map(_is_count, shape))
+    return sound and prod(shape) <= _MOST_ELEMENTS
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
