@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -94,9 +95,14 @@ def join(graph: NodeGraph, weights: bytes) -> NodeGraph:
 
 def _joined(graph: NodeGraph, node: NodeDef, offset: int, weights: bytes) -> NodeDef:
     attributes: Mapping[str, Any] = node.attributes
-    dtype, shape = attributes["dtype"], attributes["shape"].known or ()
-    kind = DTYPES[dtype].numpy
-    count = int(np.prod(shape, dtype=np.int64))
+    dtype, declared = attributes.get("dtype"), attributes.get("shape")
+    shape = declared.known if isinstance(declared, Shape) else None
+    kind = DTYPES[dtype].numpy if dtype in DTYPES else np.dtype(object)
+    if dtype is None or shape is None or len(shape) > 32 or kind.kind not in "biufc":
+        raise CorruptModelError(
+            "neither its type nor its shape may be left open", where=graph.where(node)
+        )
+    count = prod(shape)
     if offset < 0 or offset + count * kind.itemsize > len(weights):
         raise CorruptModelError(
             f"its {count * kind.itemsize} bytes at {offset} lie outside the file of weights",

@@ -27,6 +27,9 @@ from budget.readers.graphdef import (
     tensor_name,
 )
 
+MOST_REPEATED = 1 << 24
+"""Elements of constants that stand for one repeated value, in a whole graph."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NodeDef:
@@ -90,6 +93,12 @@ class NodeDef:
         return message.encode()
 
 
+def _repeated_elements(node: NodeDef) -> int:
+    """Elements that the file does not hold, as one stands for all of them."""
+    arrays = (item.array for item in node.attributes.values() if isinstance(item, TensorValue))
+    return sum(int(a.size) for a in arrays if a.size > 1 and not any(a.strides))
+
+
 @dataclass(frozen=True, slots=True)
 class _Envelope:
     """What a GraphDef holds beside its nodes, and what files and errors call it."""
@@ -136,6 +145,13 @@ class NodeGraph:
             if node.name in nodes:
                 raise CorruptModelError(f"two nodes are called {node.name!r}", where=name)
             nodes[node.name] = node
+        repeated = sum(map(_repeated_elements, nodes.values()))
+        if repeated > MOST_REPEATED:
+            raise CorruptModelError(
+                f"constants of a single value stand for {repeated:,} elements; transforms write "
+                f"out {MOST_REPEATED:,} at most",
+                where=name,
+            )
         graph = cls(
             nodes,
             tuple(tensor_name(item.strip()) for item in inputs),
