@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import tempfile
@@ -11,8 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import hdf5_child
 import mutators
 import seeds
+import user_files
+import user_seeds
 
 from budget.errors import BudgetError
 
@@ -28,7 +30,7 @@ class Target:
         run: reads the bytes; what it returns does not matter.
         seeds: makes the inputs to begin with.
         mutate: changes an input.
-        share: of all inputs that this target should see.
+        share: of all inputs that this target should see, beside the others' shares.
     """
 
     name: str
@@ -102,61 +104,23 @@ def run_keras_config(data: bytes) -> object:
 
 
 def run_keras(data: bytes) -> object:
-    """The archive; its weights are read in a forked process first if they are not a seed's."""
+    """The archive; a child that stays reads its weights first if they are not a seed's."""
     from budget.readers.keras import read_keras
 
     path = scratch() / "fuzz.keras"
     path.write_bytes(b"PK\x03\x04" + data[4:])
-    with _forked_probe():
+    with hdf5_child.in_place_of_the_probe():
         return read_keras(path)
 
 
 def run_h5(data: bytes) -> object:
-    """Whole-model HDF5 files, read in a forked process first as the reader would in a new one."""
+    """Whole-model HDF5 files, which a child that stays reads first."""
     from budget.readers.keras import read_keras
 
     path = scratch() / "fuzz.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + data[8:])
-    with _forked_probe():
+    with hdf5_child.in_place_of_the_probe():
         return read_keras(path)
-
-
-class _forked_probe:
-    """Replaces the probe's new process, which takes a third of a second, by a forked one."""
-
-    def __enter__(self) -> None:
-        from budget.readers import keras_files
-
-        self.module, self.probe = keras_files, keras_files.probe
-        keras_files.probe = _probe_in_fork
-
-    def __exit__(self, *_: object) -> None:
-        self.module.probe = self.probe
-
-
-def _probe_in_fork(data: bytes, where: str) -> None:
-    import resource
-
-    from budget.errors import CorruptModelError, ModelError
-    from budget.readers.keras_hdf5 import Hdf5File
-
-    if data in seeds.sound_weights():
-        return
-    child = os.fork()
-    if not child:
-        resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        import contextlib
-        import signal
-
-        for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGXCPU):
-            signal.signal(number, signal.SIG_DFL)
-        with contextlib.suppress(ModelError):
-            Hdf5File(io.BytesIO(data), len(data), "").read_everything()
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        raise CorruptModelError("reading it makes the HDF5 library fail", where=where)
 
 
 def run_profile(data: bytes) -> object:
@@ -201,22 +165,43 @@ _DATA_MEMBERS = {".npy": mutators.text}
 TARGETS = {
     target.name: target
     for target in (
-        Target("tflite", run_tflite, seeds.tflite, mutators.flatbuffer, 0.79),
-        Target("graphdef", run_graphdef, seeds.graphdef, mutators.protobuf, 0.04),
-        Target("pbtxt", run_graphdef, seeds.pbtxt, _pbtxt, 0.02),
+        Target("tflite", run_tflite, seeds.tflite, mutators.flatbuffer, 38),
+        Target("graphdef", run_graphdef, seeds.graphdef, mutators.protobuf, 4),
+        Target("pbtxt", run_graphdef, seeds.pbtxt, _pbtxt, 3),
         Target("saved_model", run_saved_model, seeds.saved_model,
-               mutators.parts(seeds.PART, mutators.protobuf, mutators.raw, mutators.raw), 0.003),
-        Target("keras_config", run_keras_config, seeds.keras_config, mutators.json_text, 0.03),
-        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 0.004),
-        Target("h5", run_h5, seeds.h5, mutators.raw, 0.003),
-        Target("profile", run_profile, seeds.profiles, mutators.text, 0.03),
-        Target("scenario", run_scenario, seeds.scenarios, mutators.text, 0.03),
-        Target("data", run_data, seeds.data, mutators.archive(_DATA_MEMBERS), 0.02),
-        Target("transforms", run_transforms, seeds.transforms, mutators.text, 0.03),
+               mutators.parts(seeds.PART, mutators.protobuf, mutators.raw, mutators.raw), 2),
+        Target("keras_config", run_keras_config, seeds.keras_config, mutators.json_text, 4),
+        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 2),
+        Target("h5", run_h5, seeds.h5, mutators.raw, 2),
+        Target("profile", run_profile, seeds.profiles, mutators.text, 3),
+        Target("scenario", run_scenario, seeds.scenarios, mutators.text, 4),
+        Target("gate", user_files.run_gate, user_seeds.gates, mutators.text, 3),
+        Target("sweep", user_files.run_sweep, user_seeds.sweeps, mutators.text, 3),
+        Target("data", run_data, seeds.data, mutators.archive(_DATA_MEMBERS), 2),
+        Target("examples", user_files.run_examples, user_seeds.examples,
+               mutators.archive(_DATA_MEMBERS), 2),
+        Target("inputs", user_files.run_inputs, user_seeds.inputs,
+               mutators.archive(_DATA_MEMBERS), 2),
+        Target("picture", user_files.run_picture, user_seeds.pictures, user_seeds.picture, 2),
+        Target("sound", user_files.run_sound, user_seeds.sounds, mutators.raw, 2),
+        Target("labels", user_files.run_labels, user_seeds.labels, mutators.text, 2),
+        Target("front_end", user_files.run_front_end, user_seeds.front_ends, mutators.text, 2),
+        Target("trace", user_files.run_trace, user_seeds.traces, mutators.text, 3),
+        Target("export", user_files.run_export, user_seeds.exports, mutators.text, 3),
+        Target("quantity", user_files.run_quantity, user_seeds.quantities, mutators.text, 2),
+        Target("transforms", run_transforms, seeds.transforms, mutators.text, 3),
+        Target("transform", user_files.run_transform, seeds.graphdef, mutators.protobuf, 2),
+        Target("weights", user_files.run_weights, user_seeds.weights,
+               mutators.parts(seeds.PART, mutators.protobuf, mutators.raw), 2),
+        Target("ranges", user_files.run_ranges, user_seeds.ranges, mutators.text, 2),
+        Target("document", user_files.run_document, user_seeds.document, mutators.json_text, 2),
+        Target("manifest", user_files.run_manifest, user_seeds.manifests, mutators.json_text, 2),
+        Target("elf", user_files.run_elf, user_seeds.elf_files, mutators.raw, 2),
     )
 }  # fmt: skip
 
 
 def clean_up() -> None:
     """Removes what targets wrote."""
+    hdf5_child.end()
     shutil.rmtree(scratch(), ignore_errors=True)
