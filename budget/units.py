@@ -264,6 +264,11 @@ def format(value: float, unit: str, digits: int = 2) -> str:
     return f"{number} {symbol}".strip()
 
 
+def finite(value: float | None) -> float | None:
+    """The number; None where JSON has no way to write it: unknown, infinite or none."""
+    return value if value is not None and math.isfinite(value) else None
+
+
 def format_rate(rate_per_s: float, noun: str = "inference") -> str:
     """Write a rate for people: ``12 inferences/s``, ``1 inference every 3.6 s``."""
     if rate_per_s <= 0:

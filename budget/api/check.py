@@ -13,6 +13,7 @@ from budget.api.models import Model, prepare
 from budget.api.question import (
     Question,
     device_of,
+    model_of,
     question_of,
     require,
     require_sense,
@@ -27,6 +28,7 @@ from budget.hardware.device_profiles import Device
 from budget.hardware.figure import Figure, Quantity
 from budget.hardware.runtime_profiles import Runtime
 from budget.plan.fitting import plan_within
+from budget.plan.planner import OWN_RUNTIME
 from budget.plan.program import Program
 from budget.records import record
 from budget.scenario.average import AveragePower, average_power
@@ -34,7 +36,7 @@ from budget.scenario.cycle import Activity, Cycle, build_cycle
 from budget.scenario.schema import Scenario, Source
 from budget.verdict import Constraint, Remedy, Verdict, conclude
 
-DEFAULT_RUNTIME = "budget-c"
+DEFAULT_RUNTIME = OWN_RUNTIME
 DEFAULT_RAIL_V = 3.0  # where neither storage nor device says at what voltage a converter idles
 
 
@@ -150,10 +152,8 @@ def check(
     require(life.device, "device", "--device efm32pg12")
     chosen_device = device_of(life.device)
     question = question_of(life)
-    chosen_model: str | Path | Graph = life.model if model is None else model
-    require(chosen_model, "model", "MODEL")
     prepared = prepare(
-        chosen_model,
+        model_of(life, model),
         precision=precision,
         as_is=as_is,
         inputs=inputs,
@@ -191,20 +191,10 @@ class Estimate:
         """The device's cycle in a scenario."""
         around, outputs = question.around, self.program.graph.outputs
         activity = Activity(
-            sensor=around.sensor,
-            sensor_mode=around.sensor_mode,
-            sense_s=around.sense_s,
-            readings=around.readings,
-            sense_w=around.sense_w,
-            sense_running=around.sense_running,
-            front_end=around.front_end,
-            specification=around.specification,
-            second=self.second,
-            second_ratio=around.second_ratio,
-            decide_operations=sum(self.program.types[name].element_count for name in outputs),
-            radio=around.radio,
-            payload_bytes=around.payload_bytes,
-            message_ratio=around.message_ratio,
+            around,
+            self.second,
+            around.second_ratio,
+            sum(self.program.types[name].element_count for name in outputs),
         )
         chain = question.chain(self.inference.voltage_v or DEFAULT_RAIL_V)
         return build_cycle(self.device, self.runtime, self.inference, activity, chain)
@@ -240,6 +230,32 @@ def estimate(model: Model, device: Device, *, runtime: str | None, question: Que
     second_program, second_inference = priced(second) if second is not None else (None, None)
     return Estimate(
         model, device, chosen, program, removable, inference, second_inference, second_program
+    )
+
+
+def estimate_in(
+    life: Scenario,
+    question: Question,
+    model: str | Path | Graph | None,
+    *,
+    precision: str | None = None,
+) -> Estimate:
+    """`estimate` of a model in a scenario, on the scenario's device.
+
+    Args:
+        life: the scenario.
+        question: what it asks.
+        model: a path, ``zoo:NAME``, or a graph; None: the scenario's.
+        precision: see `check`.
+
+    Raises:
+        BudgetError: no model is named, or it cannot be used.
+    """
+    return estimate(
+        prepare(model_of(life, model), precision=precision),
+        device_of(life.device),
+        runtime=life.runtime or None,
+        question=question,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from budget import units
 from budget.api.examples import draw_examples, read_examples, stored_example, to_real
 from budget.api.models import load, lower
 from budget.errors import UsageError
@@ -104,7 +105,7 @@ class Difference:
                     "other": item.other,
                     "largest": item.largest,
                     "relative": item.relative,
-                    "snr_db": _finite(item.snr_db),
+                    "snr_db": units.finite(item.snr_db),
                     "agreement_ratio": item.agreement_ratio,
                 }
                 for item in self.outputs
@@ -116,16 +117,12 @@ class Difference:
                     "name": item.name,
                     "other": item.other,
                     "op": item.op,
-                    "snr_db": _finite(item.snr_db),
+                    "snr_db": units.finite(item.snr_db),
                 }
                 for item in self.layers
             ],
             "unmatched": self.unmatched_count,
         }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def diff(

@@ -11,7 +11,7 @@ from budget.estimate.inference import tensor_arena_bytes
 from budget.hardware.figure import Figure, Quantity
 
 if TYPE_CHECKING:
-    from budget.api.check import Check
+    from budget.api.check import Check, Estimate
     from budget.estimate.inference import LayerEstimate
 
 SCHEMA = 1
@@ -35,6 +35,18 @@ def model_document(model: Model, weight_bytes: int) -> dict[str, Any]:
     }
 
 
+def head(command: str, judged: Estimate | Check) -> dict[str, Any]:
+    """How every document of a model on a device begins."""
+    device, runtime = judged.device, judged.runtime
+    return {
+        "schema": SCHEMA,
+        "command": command,
+        "model": model_document(judged.model, judged.program.weight_bytes),
+        "device": {"id": device.id, "name": device.name},
+        "runtime": {"id": runtime.id, "name": runtime.name},
+    }
+
+
 def check_document(check: Check) -> dict[str, Any]:
     """`budget check --json`."""
     inference, question = check.inference, check.question
@@ -44,11 +56,7 @@ def check_document(check: Check) -> dict[str, Any]:
 
         front_end = front_end_document(question.around.specification)
     return {
-        "schema": SCHEMA,
-        "command": "check",
-        "model": model_document(check.model, check.program.weight_bytes),
-        "device": {"id": check.device.id, "name": check.device.name},
-        "runtime": {"id": check.runtime.id, "name": check.runtime.name},
+        **head("check", check),
         "clock_hz": inference.clock_hz,
         "voltage_v": inference.voltage_v,
         "rate_hz": question.rate_hz,

@@ -7,11 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from budget.api.check import Check, Estimate, estimate, judge_estimate
-from budget.api.models import prepare
+from budget.api.check import Check, Estimate, estimate_in, judge_estimate
 from budget.api.question import (
     Question,
-    device_of,
     question_of,
     require,
     require_sense,
@@ -120,15 +118,11 @@ class Harvest:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA, model_document
+        from budget.api.documents import head
 
-        question, estimated = self.question, self.estimate
+        question = self.question
         return {
-            "schema": SCHEMA,
-            "command": "harvest",
-            "model": model_document(estimated.model, estimated.program.weight_bytes),
-            "device": {"id": estimated.device.id, "name": estimated.device.name},
-            "runtime": {"id": estimated.runtime.id, "name": estimated.runtime.name},
+            **head("harvest", self.estimate),
             "rate_hz": question.rate_hz,
             "area_m2": question.area_m2,
             "converter": question.converter.id if question.converter else None,
@@ -182,14 +176,7 @@ def harvest(
     # the first one stands in where the scenario names none; every row has its own
     named = replace(life.source, harvester=life.source.harvester or chosen[0])
     question = question_of(replace(life, source=named))
-    chosen_model: str | Path | Graph = life.model if model is None else model
-    require(chosen_model, "model", "MODEL")
-    estimated = estimate(
-        prepare(chosen_model, precision=precision),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question,
-    )
+    estimated = estimate_in(life, question, model, precision=precision)
     assert question.rate_hz is not None
     cycle = estimated.cycle(question)
     return Harvest(

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from budget.api.check import Estimate, estimate
+from budget.api.check import Estimate, estimate_in
 from budget.api.constraints import memory_constraints
-from budget.api.models import prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget.api.question import Question, question_of, require, scenario_of
 from budget.errors import UsageError
 from budget.graph import Graph
 from budget.hardware import library
@@ -55,15 +54,12 @@ class FromCapacitor:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA, finite_document, model_document
+        from budget.api.documents import finite_document, head
 
         estimated, result = self.estimate, self.result
         charge, program = result.charge, estimated.program
         return {
-            "schema": SCHEMA,
-            "command": "intermittent",
-            "model": model_document(estimated.model, program.weight_bytes),
-            "device": {"id": estimated.device.id, "name": estimated.device.name},
+            **head("intermittent", estimated),
             "storage": self.question.storage.id if self.question.storage else None,
             "turn_on_v": charge.turn_on_v,
             "brown_out_v": charge.brown_out_v,
@@ -132,14 +128,7 @@ def from_capacitor(
             where="--storage",
             hint="give capacitance, turn-on and brown-out voltage, such as 470uF:3.3V:1.8V",
         )
-    chosen: str | Path | Graph = life.model if model is None else model
-    require(chosen, "model", "MODEL")
-    estimated = estimate(
-        prepare(chosen, precision=precision),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question,
-    )
+    estimated = estimate_in(life, question, model, precision=precision)
     cycle = estimated.cycle(question)
     kept = [library.checkpoint(name) for name in (memories or library.checkpoints())]
     result = intermittent(estimated.program, estimated.inference, cycle.chain, kept, cycle.sleep)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 from budget import units
 from budget.api.models import Model, prepare
 from budget.errors import UsageError
+from budget.graph import Graph
 from budget.hardware import library
 from budget.hardware.device_profiles import Device, Engine
-from budget.hardware.energy_profiles import Converter, Harvester, Radio, Sensor, Storage
+from budget.hardware.energy_profiles import Converter, Harvester, Storage
 from budget.hardware.figure import Figure, Kind
 from budget.ops.operator import Cost
 from budget.records import record
+from budget.scenario.cycle import Duties
 from budget.scenario.schema import Preprocess, Scenario, load_scenario, merged
 from budget.scenario.source import Chain
 
@@ -25,28 +27,18 @@ _SAMPLE_BYTES = 2  # front ends read int16
 
 
 @record
-class Surroundings:
-    """A scenario's profiles besides model and device; see `scenario.cycle.Activity`.
+class Surroundings(Duties):
+    """A scenario's profiles besides model and device.
 
     Attributes:
         clip_bytes: samples that the front end reads for one inference; 0 where there is none.
-        specification: of the front end, where a file describes it.
+        second: a larger network that the first one wakes.
+        second_ratio: share of cycles in which it does.
     """
 
-    sensor: Sensor | None = None
-    sensor_mode: str = ""
-    sense_s: float = 0.0
-    readings: float = 1.0
-    sense_w: float = 0.0
-    sense_running: bool = False
-    front_end: Cost | None = None
     clip_bytes: int = 0
-    specification: FeatureSpec | None = None
     second: Model | None = None
     second_ratio: float = 0.0
-    radio: Radio | None = None
-    payload_bytes: int = 0
-    message_ratio: float = 1.0
 
 
 @record
@@ -96,6 +88,17 @@ def require(given: object, what: str, example: str) -> None:
     """
     if given is None or given == "":
         raise UsageError(f"no {what} is named", hint=f"give {example}, or a scenario that has one")
+
+
+def model_of(scenario: Scenario, given: str | Path | Graph | None) -> str | Path | Graph:
+    """The model that is given, else the scenario's.
+
+    Raises:
+        UsageError: nobody names one.
+    """
+    chosen = scenario.model if given is None else given
+    require(chosen, "model", "MODEL")
+    return chosen
 
 
 def question_of(scenario: Scenario) -> Question:

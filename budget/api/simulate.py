@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from budget.api.check import Estimate, estimate
-from budget.api.models import prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget import units
+from budget.api.check import Estimate, estimate_in
+from budget.api.question import Question, question_of, require, scenario_of
 from budget.errors import UsageError
 from budget.graph import Graph
 from budget.records import record
@@ -109,15 +109,11 @@ class SimulationResult:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA, model_document
+        from budget.api.documents import head
 
-        question, estimated, trace = self.question, self.estimate, self.life.trace
+        question, trace = self.question, self.life.trace
         return {
-            "schema": SCHEMA,
-            "command": "harvest",
-            "model": model_document(estimated.model, estimated.program.weight_bytes),
-            "device": {"id": estimated.device.id, "name": estimated.device.name},
-            "runtime": {"id": estimated.runtime.id, "name": estimated.runtime.name},
+            **head("harvest", self.estimate),
             "rate_hz": question.rate_hz,
             "source": question.source.id if question.source else None,
             "area_m2": question.area_m2,
@@ -127,10 +123,10 @@ class SimulationResult:
             "days": self.life.days,
             "seeds": self.life.seeds,
             "harvested_j": self.supply.harvested_j,
-            "storage_lasts_s": None if self.lasts_s is None else _finite(self.lasts_s),
+            "storage_lasts_s": units.finite(self.lasts_s),
             "simulation": self.first.to_json(),
             "percentiles": {
-                name: dict(zip(map(str, PERCENTILES), (_finite(v) for v in values), strict=True))
+                name: dict(zip(map(str, PERCENTILES), map(units.finite, values), strict=True))
                 for name, values in self.percentiles().items()
             },
             "notes": list(self.notes),
@@ -196,8 +192,6 @@ def simulate(
     require(life.device, "device", "--device efm32pg12")
     require(life.rate_hz, "rate", "--rate 1/s")
     question = question_of(life)
-    chosen_model: str | Path | Graph = life.model if model is None else model
-    require(chosen_model, "model", "MODEL")
     stretch = life_of(
         day=day,
         trace=trace,
@@ -208,12 +202,7 @@ def simulate(
         thresholds=Thresholds(turn_on_v, brown_out_v, leakage),
         has_source=question.source is not None,
     )
-    estimated = estimate(
-        prepare(chosen_model, precision=precision),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question,
-    )
+    estimated = estimate_in(life, question, model, precision=precision)
     return simulate_estimate(estimated, question, stretch)
 
 
@@ -312,7 +301,3 @@ def _notes(life: Life, cycle: Cycle) -> tuple[str, ...]:
         if life.trace.name.startswith("outdoor") and not life.seeds:
             found.append("the sky is clear every day: --seeds 20 makes weather")
     return tuple(found)
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None

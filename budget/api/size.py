@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from budget.api.check import Estimate, estimate
-from budget.api.models import prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget import units
+from budget.api.check import Estimate, estimate_in
+from budget.api.question import Question, question_of, require, scenario_of
 from budget.api.simulate import Life, life_of
 from budget.errors import UsageError
 from budget.graph import Graph
@@ -60,9 +60,9 @@ class Sizing:
     def to_json(self) -> dict[str, Any]:
         """The form that `--json` prints; what no size achieves is null."""
         return {
-            "storage_ratio": _finite(self.storage.storage_ratio),
-            "storage_j": _finite(self.storage.storage_j),
-            "area_m2": None if self.area_m2 is None else _finite(self.area_m2),
+            "storage_ratio": units.finite(self.storage.storage_ratio),
+            "storage_j": units.finite(self.storage.storage_j),
+            "area_m2": units.finite(self.area_m2),
             "load_w": self.load_w,
             "kansal": {
                 "mean_w": self.kansal.mean_w,
@@ -115,15 +115,8 @@ def size(
     require(life.device, "device", "--device efm32pg12")
     require(life.rate_hz, "rate", "--rate 1/s")
     question = question_of(life)
-    chosen_model: str | Path | Graph = life.model if model is None else model
-    require(chosen_model, "model", "MODEL")
     stretch = life_of(day=day, trace=trace, trace_resistance_ohm=trace_resistance_ohm, days=days)
-    estimated = estimate(
-        prepare(chosen_model, precision=precision),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question,
-    )
+    estimated = estimate_in(life, question, model, precision=precision)
     return size_estimate(estimated, question, stretch)
 
 
@@ -160,7 +153,3 @@ def size_estimate(estimated: Estimate, question: Question, life: Life) -> Sizing
         load_of(site, rate),
         front,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -11,7 +11,14 @@ from typing import Any
 from budget import units
 from budget.api.check import Estimate, check_prepared, estimate
 from budget.api.models import Model, prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget.api.question import (
+    Question,
+    device_of,
+    model_of,
+    question_of,
+    require,
+    scenario_of,
+)
 from budget.errors import UsageError
 from budget.estimate.inference import InferenceEstimate
 from budget.graph import Graph
@@ -121,9 +128,7 @@ def solve(
     require(life.device, "device", "--device efm32pg12 or --device 20pJ/MAC")
     if unknown in {"area", "area,storage"} and life.source.area_m2 is None:
         life = replace(life, source=replace(life.source, area_m2=1e-4))
-    chosen: str | Path | Graph = life.model if model is None else model
-    require(chosen, "model", "MODEL")
-    problem = _problem(chosen, life, precision)
+    problem = _problem(model_of(life, model), life, precision)
     values, text, notes = UNKNOWNS[unknown](problem)
     return Solution(
         unknown,

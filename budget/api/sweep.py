@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from budget.api.check import Estimate, estimate
+from budget.api.check import Estimate, estimate_in
 from budget.api.cluster import connect
 from budget.api.constraints import constraints_of
-from budget.api.models import prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget.api.question import Question, question_of, require, scenario_of
 from budget.api.sweep_output import SweepWriter, open_writer
 from budget.errors import BudgetError
 from budget.hardware.figure import Quantity
@@ -221,12 +220,7 @@ def _priced(model: str, device: str, runtime: str, scenario: str, precision: str
     require(life.model, "model", 'models = ["zoo:hotword"]')
     require(life.device, "device", 'devices = ["efm32pg12"]')
     alone = replace(life, source=Source(), storage="", life_s=None)
-    return estimate(
-        prepare(life.model, precision=precision or None),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question_of(alone),
-    )
+    return estimate_in(life, question_of(alone), None, precision=precision or None)
 
 
 def _question(block: Block) -> Question:

@@ -8,8 +8,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from budget import units
 from budget.api.models import load
 from budget.api.transform_price import Price, price_of, source_of
 from budget.api.transform_witness import Change, Witness
@@ -159,8 +158,8 @@ class Transformation:
                     "change": None
                     if step.change is None
                     else {
-                        "absolute": _finite(step.change.absolute),
-                        "relative": _finite(step.change.relative),
+                        "absolute": units.finite(step.change.absolute),
+                        "relative": units.finite(step.change.relative),
                         "reason": step.change.reason,
                     },
                     "notes": list(step.notes),
@@ -171,10 +170,6 @@ class Transformation:
             "tolerance": self.tolerance,
             "failure": self.failure,
         }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and np.isfinite(value) else None
 
 
 def transform(

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from budget.api.check import Estimate, estimate
-from budget.api.models import prepare
-from budget.api.question import Question, device_of, question_of, require, scenario_of
+from budget.api.check import Estimate, estimate_in
+from budget.api.question import Question, question_of, require, scenario_of
 from budget.graph import Graph
 from budget.hardware import library
 from budget.hardware.figure import Quantity
@@ -45,14 +44,10 @@ class Transmission:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        from budget.api.documents import SCHEMA, model_document
+        from budget.api.documents import head
 
-        estimated = self.estimate
         return {
-            "schema": SCHEMA,
-            "command": "transmit",
-            "model": model_document(estimated.model, estimated.program.weight_bytes),
-            "device": {"id": estimated.device.id, "name": estimated.device.name},
+            **head("transmit", self.estimate),
             "rate_hz": self.question.rate_hz,
             "computing": self.computing.to_json(),
             "raw_bytes": self.raw_bytes,
@@ -91,14 +86,7 @@ def transmit(
     require(life.device, "device", "--device efm32pg12")
     require(life.rate_hz, "rate", "--rate 1/s")
     question = question_of(life)
-    chosen: str | Path | Graph = life.model if model is None else model
-    require(chosen, "model", "MODEL")
-    estimated = estimate(
-        prepare(chosen, precision=precision),
-        device_of(life.device),
-        runtime=life.runtime or None,
-        question=question,
-    )
+    estimated = estimate_in(life, question, model, precision=precision)
     assert question.rate_hz is not None
     cycle = estimated.cycle(question)
     size, origin = _raw_bytes(estimated, question, raw_bytes)

@@ -23,6 +23,7 @@ from budget.errors import BudgetError, MissingToolError
 from budget.graph import Array, Graph, QuantParams
 from budget.hardware.device_profiles import Device
 from budget.hardware.figure import exact
+from budget.plan.planner import OWN_RUNTIME
 from budget.records import record
 from budget.scenario.schema import Scenario
 from budget.shrinking.atomic import write_atomically
@@ -37,7 +38,6 @@ from budget.shrinking.search import Outcome
 from budget.shrinking.way import Calibration
 from budget.writers.tflite import write_tflite
 
-RUNTIME = "budget-c"
 _CALIBRATION = 64
 _PRECISIONS = {"int8": "int8", "int16x8": "int16x8", "mixed": "int8"}
 
@@ -92,7 +92,7 @@ class Workbench:
         self.original = self.model.graph
         self.device: Device = device_of(task.scenario.device)
         self.question: Question = question_of(task.scenario)
-        self.runtime = task.scenario.runtime or RUNTIME
+        self.runtime = task.scenario.runtime or OWN_RUNTIME
         self.notes: tuple[str, ...] = ()
         source = task.source if task.source.stored or self.stored is None else replace_stored(
             task.source, self.stored
@@ -164,7 +164,7 @@ class Workbench:
         compiler; the reason is noted.
         """
         if (
-            self.runtime != RUNTIME
+            self.runtime != OWN_RUNTIME
             or self.device.category != "mcu"
             or self.device.core not in CORES
         ):

@@ -9,6 +9,7 @@ an inverse question needs. Every function works on arrays of rates, areas and en
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,7 @@ from budget.hardware.energy_profiles import Radio, Sensor
 from budget.hardware.figure import Figure, Kind, Quantity, Real, Reference, exact, total
 from budget.hardware.runtime_profiles import Runtime
 from budget.ops.operator import Cost
+from budget.plan.planner import OWN_RUNTIME
 from budget.records import record
 from budget.scenario.ledger import Entry, Ledger
 from budget.scenario.source import Chain, at_least_zero, headroom, plain, smallest
@@ -38,14 +40,13 @@ CYCLES_PER_OPERATION = Figure(
 )
 """What an operation that is no multiplication takes on any core."""
 
-OWN_RUNTIME = "budget-c"
 TABLE_ERROR = 1.05
 """Of tabled cycles: the table's own error and what a compiler's version changes."""
 
 
 @record
-class Activity:
-    """What a cycle does besides the inference.
+class Duties:
+    """What a scenario has a device do in a cycle besides inferring.
 
     Attributes:
         sensor: what it senses with; None: the data are there already.
@@ -56,9 +57,6 @@ class Activity:
         sense_running: whether the processor runs while the sensor does; else it sleeps meanwhile.
         front_end: arithmetic of the pre-processing, once a cycle.
         specification: of the front end, where it is one that we emit.
-        second: a larger network that the first one wakes.
-        second_ratio: share of cycles in which it does.
-        decide_operations: operations behind the network: largest output, threshold.
         radio: None: nothing is sent.
         payload_bytes: of one message.
         message_ratio: messages for each cycle; 0.01: one in a hundred cycles has something to say.
@@ -72,12 +70,26 @@ class Activity:
     sense_running: bool = False
     front_end: Cost | None = None
     specification: FeatureSpec | None = None
+    radio: Radio | None = None
+    payload_bytes: int = 0
+    message_ratio: float = 1.0
+
+
+@record
+class Activity:
+    """What a cycle does besides the inference.
+
+    Attributes:
+        duties: of the scenario.
+        second: a larger network that the first one wakes.
+        second_ratio: share of cycles in which it does.
+        decide_operations: operations behind the network: largest output, threshold.
+    """
+
+    duties: Duties = field(default_factory=Duties)
     second: InferenceEstimate | None = None
     second_ratio: Real = 0.0
     decide_operations: int = 0
-    radio: Radio | None = None
-    payload_bytes: int = 0
-    message_ratio: Real = 1.0
 
 
 @record
@@ -205,23 +217,24 @@ def build_cycle(
     steps: list[Entry] = []
     if mode is not None and mode[1].wake_s is not None and inference.power is not None:
         steps.append(_running("wake", name, mode[1].wake_s.quantity, inference.power))
-    sensing = _sense(activity, inference)
+    duties = activity.duties
+    sensing = _sense(duties, inference)
     computing = [
-        *_front_end(activity, device, runtime, inference),
+        *_front_end(duties, device, runtime, inference),
         Entry("infer", "", inference.energy, inference.latency),
         *_second(activity),
         *_decide(activity, inference),
     ]
-    steps += [*sensing, *computing, *_transmit(activity)]
+    steps += [*sensing, *computing, *_transmit(duties)]
     busy = total((s.time for s in steps if s.time is not None and s.name != "sense"), "s")
-    if activity.sense_running:
+    if duties.sense_running:
         busy = total((busy, *(s.time for s in sensing if s.time is not None)), "s")
     latency = None
     if inference.latency is not None:
         latency = total(
             (s.time for s in computing if s.time is not None and s.name != "second"), "s"
         )
-    always = _waiting(activity, sensing)
+    always = _waiting(duties, sensing)
     notes += [*inference.notes, *(activity.second.notes if activity.second else ())]
     return Cycle(tuple(steps), busy, latency, sleep, name, always, chain, (*notes, *chain.notes))
 
@@ -246,34 +259,34 @@ def _running(name: str, detail: str, seconds: Quantity, power: Quantity) -> Entr
     return Entry(name, detail, (seconds * power).as_unit("J"), seconds.as_unit("s"))
 
 
-def _sense(activity: Activity, inference: InferenceEstimate) -> list[Entry]:
-    sensor = activity.sensor
+def _sense(duties: Duties, inference: InferenceEstimate) -> list[Entry]:
+    sensor = duties.sensor
     if sensor is None:
         return []
-    mode = sensor.mode(activity.sensor_mode or sensor.active)
-    detail = f"{sensor.id} {activity.sensor_mode or sensor.active}"
-    seconds = exact(activity.sense_s, "s")
+    mode = sensor.mode(duties.sensor_mode or sensor.active)
+    detail = f"{sensor.id} {duties.sensor_mode or sensor.active}"
+    seconds = exact(duties.sense_s, "s")
     joules = exact(0.0, "J")
-    if mode.reading_j is not None and not activity.sense_s:
-        joules = mode.reading_j.quantity * activity.readings
+    if mode.reading_j is not None and not duties.sense_s:
+        joules = mode.reading_j.quantity * duties.readings
         if mode.reading_s is not None:
-            seconds = mode.reading_s.quantity * activity.readings
+            seconds = mode.reading_s.quantity * duties.readings
     elif mode.power is not None:
         if sensor.startup_s is not None:
             seconds = seconds + sensor.startup_s.quantity
         # standby goes on being counted beside it, so only the difference is added
         joules = at_least_zero(mode.power - sensor.standby_w) * seconds
-    if activity.sense_w:
-        joules = joules + seconds * activity.sense_w
-    if activity.sense_running and inference.power is not None:
+    if duties.sense_w:
+        joules = joules + seconds * duties.sense_w
+    if duties.sense_running and inference.power is not None:
         joules = joules + inference.power * seconds
     return [Entry("sense", detail, joules.as_unit("J"), seconds.as_unit("s"))]
 
 
 def _front_end(
-    activity: Activity, device: Device, runtime: Runtime, inference: InferenceEstimate
+    duties: Duties, device: Device, runtime: Runtime, inference: InferenceEstimate
 ) -> list[Entry]:
-    cost = activity.front_end
+    cost = duties.front_end
     if cost is None:
         return []
     if inference.clock_hz is None or inference.power is None:
@@ -283,7 +296,7 @@ def _front_end(
         if macs_per_s is not None:
             seconds = ((cost.macs + cost.alu) / macs_per_s.quantity).as_unit("s")
         return [Entry("pre-process", "front end", joules, seconds)]
-    cycles = front_end_cycles(cost, device, runtime, activity.specification)
+    cycles = front_end_cycles(cost, device, runtime, duties.specification)
     return [_running("pre-process", "front end", (cycles / inference.clock_hz), inference.power)]
 
 
@@ -332,22 +345,22 @@ def _decide(activity: Activity, inference: InferenceEstimate) -> list[Entry]:
     return [_running("decide", "", cycles / inference.clock_hz, inference.power)]
 
 
-def _transmit(activity: Activity) -> list[Entry]:
-    radio = activity.radio
+def _transmit(duties: Duties) -> list[Entry]:
+    radio = duties.radio
     if radio is None:
         return []
-    joules = (radio.message_j(activity.payload_bytes) * activity.message_ratio).as_unit("J")
-    seconds = radio.message_s(activity.payload_bytes)
+    joules = (radio.message_j(duties.payload_bytes) * duties.message_ratio).as_unit("J")
+    seconds = radio.message_s(duties.payload_bytes)
     if seconds is not None:
-        seconds = (seconds * activity.message_ratio).as_unit("s")
+        seconds = (seconds * duties.message_ratio).as_unit("s")
     return [Entry("transmit", radio.id, joules, seconds)]
 
 
-def _waiting(activity: Activity, sensing: list[Entry]) -> tuple[tuple[str, str, Quantity], ...]:
+def _waiting(duties: Duties, sensing: list[Entry]) -> tuple[tuple[str, str, Quantity], ...]:
     found = []
-    if activity.sensor is not None and activity.sensor.standby:
-        mode = activity.sensor.standby
-        found.append(("sensor waits", f"{activity.sensor.id} {mode}", activity.sensor.standby_w))
-    if activity.radio is not None and activity.radio.sleep_w is not None:
-        found.append(("radio waits", activity.radio.id, activity.radio.sleep_w.quantity))
+    if duties.sensor is not None and duties.sensor.standby:
+        mode = duties.sensor.standby
+        found.append(("sensor waits", f"{duties.sensor.id} {mode}", duties.sensor.standby_w))
+    if duties.radio is not None and duties.radio.sleep_w is not None:
+        found.append(("radio waits", duties.radio.id, duties.radio.sleep_w.quantity))
     return tuple(found)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budget import units
 from budget.scenario.simulation import DAY_S, Phase, Pieces, Segments, run
 from budget.scenario.source import YEAR_S
 from budget.scenario.store import AGED_RATIO, Array, Store
@@ -113,11 +114,11 @@ class Outcome:
             "missed_per_day": self.missed.tolist(),
             "brown_outs": self.brown_outs,
             "longest_gap_s": self.longest_gap_s,
-            "first_inference_s": _finite(self.first_s),
+            "first_inference_s": units.finite(self.first_s),
             "deepest_discharge_ratio": self.deepest_ratio,
             "charge_cycles": self.cycles,
             "capacity_left_ratio": self.capacity_ratio,
-            "battery_life_s": _finite(self.battery_life_s),
+            "battery_life_s": units.finite(self.battery_life_s),
             "energy": {
                 "charged_j": self.balance.charged_j,
                 "used_j": self.balance.used_j,
@@ -237,7 +238,3 @@ def _balance(store: Store, segments: Segments, pieces: Pieces, start_j: float) -
         refused_j=float(np.sum(refused * seconds)),
         stored_j=pieces.end_j - start_j,
     )
-
-
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
