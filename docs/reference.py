@@ -85,7 +85,9 @@ def profiles_page() -> str:
     from budget.hardware.figure import Kind
 
     lines = ["# Profiles", "", "Figures by how they came to be. `budget devices ID` and the like "]
-    lines[-1] += "show a profile's figures, each with its source."
+    lines[-1] += "show a profile's figures, each with its source. Where a reference says that it "
+    lines[-1] += "was seen, public material names that document or links to that address; the "
+    lines[-1] += "other addresses were written down from memory and nobody opened them."
     for kind in KINDS:
         lines += ["", f"## {kind}", ""]
         rows, references = [], {}
@@ -99,7 +101,8 @@ def profiles_page() -> str:
         lines += ["", "References:", ""]
         for reference in sorted(references.values(), key=lambda one: one.id):
             address = f" <{reference.url}>" if reference.url else ""
-            lines.append(f"- {_cell(reference.title)}{address}")
+            seen = f"; seen {_cell(reference.checked)}" if reference.checked else ""
+            lines.append(f"- {_cell(reference.title)}{address}{seen}")
     return "\n".join([*lines, ""])
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from budget.errors import UsageError
 from budget.hardware import library
-from budget.hardware.figure import Figure, Kind
+from budget.hardware.figure import Figure, Kind, Reference
 from budget.hardware.profiles import Profile
 from budget.records import record
 
@@ -49,12 +50,14 @@ class Provenance:
         profile: the profile.
         counts: figures by how they came to be.
         weak: those that are recalled or assumed, with their place in the file.
+        references: how many figures rest on each.
     """
 
     kind: str
     profile: Profile
     counts: Mapping[Kind, int]
     weak: tuple[tuple[str, Figure], ...]
+    references: Mapping[Reference, int]
 
 
 def provenance(kinds: Sequence[str] = ()) -> list[Provenance]:
@@ -81,5 +84,14 @@ def provenance(kinds: Sequence[str] = ()) -> list[Provenance]:
                 if (count := sum(figure.kind is how for _, figure in figures))
             }
             weak = tuple((label, f) for label, f in figures if f.kind >= Kind.RECALLED)
-            found.append(Provenance(kind, profile, counts, weak))
+            references = Counter(f.reference for _, f in figures if f.reference is not None)
+            found.append(Provenance(kind, profile, counts, weak, references))
     return found
+
+
+def cited(parts: Sequence[Provenance]) -> list[tuple[Reference, int]]:
+    """Every reference with the figures that rest on it, the most first."""
+    together: Counter[Reference] = Counter()
+    for part in parts:
+        together.update(part.references)
+    return together.most_common()

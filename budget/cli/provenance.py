@@ -27,10 +27,17 @@ def provenance(
     each: Annotated[
         bool, typer.Option("--each", help="Every figure that is recalled or assumed.")
     ] = False,
+    references: Annotated[
+        bool, typer.Option("--references", help="Every reference, and where it was seen.")
+    ] = False,
     json: options.JsonOption = False,
 ) -> None:
-    """Count how the profiles' figures came to be, and list those recalled or assumed, by part."""
+    """Count how the profiles' figures came to be, and list those recalled or assumed, by part.
+
+    An address may have been written down from memory: what a reference says it was seen in is
+    where public material names that document or links to that address.
+    """
     from budget.api.profiles import provenance as run
     from budget.report.provenance import report_provenance
 
-    report_provenance(run(kinds or ()), each=each, json=json)
+    report_provenance(run(kinds or ()), each=each, references=references, json=json)

@@ -37,12 +37,22 @@ class Kind(IntEnum):
 
 @record
 class Reference:
-    """A source that a person can look up."""
+    """A source that a person can look up.
+
+    Attributes:
+        id: how figures of the same file call it.
+        title: what it is called, with its number where it has one.
+        url: where it is; empty for what lies in this project.
+        note: what one should know of it.
+        checked: on which day and in which public copy it was seen, or its address, such as
+            ``2026-11-22: linked from …``; empty where it was not.
+    """
 
     id: str
     title: str
     url: str = ""
     note: str = ""
+    checked: str = ""
 
 
 @record

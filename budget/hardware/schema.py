@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import sys
 import typing
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,7 @@ DEFAULT_SPREAD: Mapping[Kind, tuple[float, float]] = {
 }
 """What `low` and `high` are, relative to the value, where a profile does not say."""
 
+_CHECKED = re.compile(r"\d{4}-\d\d-\d\d: \S.*")
 _FIGURE_KEYS = ("value", "low", "high", "kind", "reference", "where", "at")
 
 
@@ -211,7 +213,8 @@ def read_references(file: str, raw: Any) -> dict[str, Reference]:
     """Read the `[references.ID]` tables of a file.
 
     Raises:
-        ProfileError: a table without a title, or with a key that nothing reads.
+        ProfileError: a table without a title, with a key that nothing reads, or with a check
+            that does not say when and where.
     """
     reader = Reader(file, "", {})
     if not isinstance(raw, dict):
@@ -221,10 +224,13 @@ def read_references(file: str, raw: Any) -> dict[str, Reference]:
         path = f"references.{key}"
         if not isinstance(table, dict) or not isinstance(table.get("title"), str):
             raise reader.fail(path, "a reference needs a title", 'write title = "…" below it')
-        reader.no_unknown_keys(table, ("title", "url", "note"), path)
-        found[key] = Reference(
-            key, table["title"], str(table.get("url", "")), str(table.get("note", ""))
-        )
+        reader.no_unknown_keys(table, ("title", "url", "note", "checked"), path)
+        rest = [str(table.get(name, "")) for name in ("url", "note", "checked")]
+        if rest[-1] and not _CHECKED.fullmatch(rest[-1]):
+            raise reader.fail(
+                f"{path}.checked", "a check has a day and a place", 'such as "2026-11-22: read"'
+            )
+        found[key] = Reference(key, table["title"], *rest)
     return found
 
 

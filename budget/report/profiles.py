@@ -69,8 +69,7 @@ def render_page(profile: Profile) -> Group:
     for label, figure in profile.figures():
         table.add_row(*_figure_row(label, figure))
         if figure.reference is not None:
-            url = f" <{figure.reference.url}>" if figure.reference.url else ""
-            references[figure.reference.id] = figure.reference.title + url
+            references[figure.reference.id] = text.cited(figure.reference)
     sources = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     sources.add_column(style="dim", no_wrap=True)
     sources.add_column()

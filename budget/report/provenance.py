@@ -8,16 +8,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from budget.api.profiles import Provenance
-from budget.hardware.figure import Kind
+from budget.api.profiles import Provenance, cited
+from budget.hardware.figure import Kind, Reference
 from budget.report import text
 from budget.report.console import out_console, print_json
 
 
 def report_provenance(
-    parts: Sequence[Provenance], *, each: bool = False, json: bool = False
+    parts: Sequence[Provenance],
+    *,
+    each: bool = False,
+    references: bool = False,
+    json: bool = False,
 ) -> None:
-    """Prints counts by part; with `each`, every figure that is recalled or assumed."""
+    """Prints counts by part.
+
+    Args:
+        parts: what to print.
+        each: print every figure that is recalled or assumed instead.
+        references: print every reference instead, with where it was seen.
+        json: print one document with all of that.
+    """
     if json:
         print_json(
             {
@@ -25,14 +36,27 @@ def report_provenance(
                 "command": "provenance",
                 "totals": {str(kind): _total(parts, kind) for kind in Kind},
                 "profiles": [_document(part) for part in parts],
+                "references": [_reference(*found) for found in cited(parts)],
             }
         )
         return
-    out_console().print(_figures(parts) if each else _counts(parts))
+    if references:
+        out_console().print(_references(parts))
+    else:
+        out_console().print(_figures(parts) if each else _counts(parts))
     weak = sum(len(part.weak) for part in parts)
     whole = sum(sum(part.counts.values()) for part in parts)
     out_console().print(
         Text(f"{weak:,} of {whole:,} figures are recalled or assumed", style="yellow")
+    )
+    addresses = [(reference, count) for reference, count in cited(parts) if reference.url]
+    unseen = [count for reference, count in addresses if not reference.checked]
+    out_console().print(
+        Text(
+            f"{len(unseen)} of {len(addresses)} references with an address are nowhere seen, "
+            f"{sum(unseen):,} figures rest on them: --references",
+            style="yellow" if unseen else "green",
+        )
     )
 
 
@@ -72,6 +96,27 @@ def _figures(parts: Sequence[Provenance]) -> Table:
                 escape(reference.url or reference.title) if reference is not None else "",
             )
     return table
+
+
+def _references(parts: Sequence[Provenance]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("figures", justify="right")
+    table.add_column("reference", overflow="fold")
+    table.add_column("seen", overflow="fold")
+    for reference, count in cited(parts):
+        url = f" <{reference.url}>" if reference.url else ""
+        seen = reference.checked or ("[yellow]no[/]" if url else "–")
+        table.add_row(str(count), escape(reference.title + url), seen)
+    return table
+
+
+def _reference(reference: Reference, count: int) -> dict[str, object]:
+    return {
+        "title": reference.title,
+        "url": reference.url,
+        "checked": reference.checked,
+        "figures": count,
+    }
 
 
 def _document(part: Provenance) -> dict[str, object]:

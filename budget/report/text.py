@@ -6,7 +6,7 @@ from rich.text import Text
 
 from budget import units
 from budget.api.removable import Removable
-from budget.hardware.figure import Kind, Quantity
+from budget.hardware.figure import Kind, Quantity, Reference
 from budget.verdict import Status, Verdict
 
 STATUS_STYLE = {
@@ -25,6 +25,13 @@ VERDICT_TEXT = {
     Verdict.DOES_NOT_FIT: "does not fit",
     Verdict.TOO_CLOSE: "too close to call",
 }
+
+
+def cited(reference: Reference) -> str:
+    """A reference's title and address, and when and where it was seen."""
+    url = f" <{reference.url}>" if reference.url else ""
+    seen = f"; seen {reference.checked}" if reference.checked else ""
+    return f"{reference.title}{url}{seen}"
 
 
 def middle(quantity: Quantity | None) -> str:
