@@ -13,6 +13,7 @@ import numpy as np
 
 from budget.graph import DType, Graph, Node, TensorType
 from budget.plan.codebook import codebook_variant
+from budget.plan.scalar import SCALAR_CORES, SCALAR_RULES
 from budget.plan.variants import (
     DSP_CORES,
     LONG_STEPS,
@@ -57,7 +58,8 @@ def alternatives(node: Node, graph: Graph, types: Types, target: str) -> tuple[V
         types: deployed types.
         target: core.
     """
-    rule = _RULES.get(node.op) if target in DSP_CORES else None
+    rules = _RULES if target in DSP_CORES else SCALAR_RULES if target in SCALAR_CORES else {}
+    rule = rules.get(node.op)
     if rule is None or any(types[name].dtype is not DType.INT8 for name in node.outputs):
         return (PORTABLE,)
     return (PORTABLE, *rule(node, graph, types))

@@ -53,7 +53,7 @@ def parameters(
     multiplier, shift = wide_multipliers(context, real) if is_wide(context) else twice(real)
     return [
         weights or context.table("weights", "int8_t", stored, "weights"),
-        _bias(context, channels, stored, channel_axis, fold),
+        bias_table(context, channels, stored, channel_axis, fold=fold),
         context.table("multiplier", "int32_t", multiplier, "multipliers"),
         context.table("shift", "int8_t", shift, "their shifts"),
     ]
@@ -109,8 +109,18 @@ def _rounds_once(context: StepContext) -> bool:
     return is_host and context.step.node.op == "fully_connected"
 
 
-def _bias(context: StepContext, channels: int, weights: Any, channel_axis: int, fold: bool) -> str:
-    """The bias table; refuses sums that might leave their register."""
+def bias_table(
+    context: StepContext, channels: int, weights: Any, channel_axis: int, *, fold: bool
+) -> str:
+    """C name of the bias table; refuses sums that might leave their register.
+
+    Args:
+        context: a step with operands input, weights, bias.
+        channels: of the output.
+        weights: as they are stored.
+        channel_axis: of the weights.
+        fold: move the input's zero point into the bias.
+    """
     x, w = context.type(0), context.type(1)
     bias = context.constant(2).astype(np.int64) if context.has(2) else np.zeros(channels, np.int64)
     if x.dtype is DType.INT16:

@@ -1,0 +1,40 @@
+"""Which implementations nodes may run on cores without DSP instructions (Cortex-M0, M0+, M3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from budget.graph import Graph, Node, TensorType
+from budget.plan.variants import Variant, integer_weights, is_plain
+
+SCALAR_CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3")
+
+_PIXELS = 4  # a dense convolution works on so many at once
+_COLUMN_BYTES = 8  # of each tap of theirs
+_MOST_BYTES = 8192  # of scratch
+_CHANNEL_BYTES = 9  # bias, multiplier, shift
+
+Types = Mapping[str, TensorType]
+
+
+def _convolution(node: Node, graph: Graph, types: Types) -> list[Variant]:
+    """Two pixels in a word: sums of two products must stay within 16 bits."""
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    size = _COLUMN_BYTES * (weights.element_count // weights.shape[0])
+    if (
+        node.attributes.dilation != (1, 1)
+        or weights.shape[3] != x.shape[3]
+        or y.shape[1] * y.shape[2] < _PIXELS
+        or size > _MOST_BYTES
+        or not is_plain(node, graph, types)
+    ):
+        return []
+    data = integer_weights(node, graph)
+    if data is None or data.min(initial=0) < -127:
+        return []
+    return [Variant("scalar-pairs", size, weights.element_count + _CHANNEL_BYTES * y.shape[3])]
+
+
+SCALAR_RULES: dict[str, Callable[[Node, Graph, Types], list[Variant]]] = {
+    "conv_2d": _convolution,
+}

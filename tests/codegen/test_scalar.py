@@ -1,0 +1,164 @@
+"""Kernels for cores without DSP instructions: plain C equals the integer meaning, on every core."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from host import HostModel, random_inputs
+from layers import Layers
+from virtual import VirtualModel
+
+from budget.api.models import lower
+from budget.codegen import EmitOptions
+from budget.codegen.source import write_steps
+from budget.graph import Array, Graph, QuantParams
+from budget.ops import Padding, Rounding
+from budget.ops.interpreter import run
+from budget.ops.operator import NO_PADDING
+from budget.plan import plan
+from budget.plan.alternatives import alternatives
+from budget.plan.precision import deployed_types
+from budget.plan.program import Program
+from budget.readers import load
+
+SAME = Padding(1, 1, 1, 1)
+CORES = ["cortex-m3", "cortex-m0plus"]
+
+
+def dense(layers: Layers, extreme: bool) -> None:
+    for image, channels, window, stride, padding in [
+        ((5, 5, 8), 4, (1, 1), (1, 1), NO_PADDING),
+        ((25, 5, 64), 3, (1, 1), (1, 1), NO_PADDING),
+        ((2, 2, 7), 5, (1, 1), (1, 1), NO_PADDING),
+        ((1, 6, 1), 2, (1, 1), (1, 1), NO_PADDING),
+        ((8, 9, 16), 12, (1, 1), (2, 2), NO_PADDING),
+        ((9, 10, 1), 8, (10, 4), (2, 2), Padding(4, 5, 1, 1)),
+        ((8, 8, 3), 16, (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((30, 1, 8), 8, (7, 1), (1, 1), Padding(3, 3, 0, 0)),
+        ((7, 7, 3), 6, (3, 3), (1, 1), SAME),
+        ((6, 5, 16), 1, (3, 3), (1, 1), SAME),
+        ((2, 2, 3), 5, (5, 5), (1, 1), Padding(4, 4, 4, 4)),
+        ((4, 12, 32), 8, (2, 7), (3, 1), Padding(0, 0, 3, 3)),
+    ]:  # fmt: skip
+        layers.convolution(image, channels, window, stride, padding, extreme=extreme)
+    layers.convolution((3, 5, 8), 8, batch=3, extreme=extreme)
+    layers.convolution((4, 3, 5), 6, (2, 2), batch=2, extreme=extreme)
+
+
+FAMILIES = [dense]
+
+
+def graph_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Graph:
+    layers = Layers(seed)
+    family(layers, extreme)
+    return layers.graph()
+
+
+def corners(program: Program, value: int) -> dict[str, Array]:
+    return {
+        name: np.full(program.types[name].shape, value, np.int8) for name in program.graph.inputs
+    }
+
+
+def check(model: HostModel | VirtualModel, program: Program, rounding: Rounding) -> None:
+    for inputs in (random_inputs(program, 3), corners(program, -128), corners(program, 127)):
+        expected = run(program.graph, inputs, rounding=rounding)
+        found = model.run(inputs)
+        for name, values in (found[0] if isinstance(found, tuple) else found).items():
+            np.testing.assert_array_equal(values, expected[name], name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_planned_constants_are_those_written(family: Callable[[Layers, bool], None]) -> None:
+    program = plan(graph_of(family, 5, extreme=False), target="cortex-m3", optimise="time")
+    options = EmitOptions(name="layers", target="cortex-m3", optimise="time")
+    source = write_steps(program, options)
+    for step, code in source.steps:
+        text = "\n".join(code.statements)
+        named = [t for t in source.tables if re.search(rf"\b{t.name}\b", text)]  # some are shared
+        assert step.weight_bytes == sum(table.size_bytes for table in named)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("extreme", [False, True])
+def test_on_the_host(family: Callable[[Layers, bool], None], extreme: bool, tmp_path: Path) -> None:
+    rounding = Rounding.TFLM if extreme else Rounding.TFLITE
+    program = plan(graph_of(family, 7, extreme=extreme), target="cortex-m3")
+    assert all(step.variant.startswith("scalar-") for step in program.steps)
+    options = EmitOptions(name="layers", target="cortex-m3", rounding=rounding)
+    flags = ["-O1", "-fsanitize=undefined", "-fno-sanitize-recover"]
+    check(HostModel(program, tmp_path, options, flags), program, rounding)
+
+
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("optimise", ["time", "balanced"])
+def test_on_the_core(
+    family: Callable[[Layers, bool], None], core: str, optimise: Literal["time", "balanced"]
+) -> None:
+    pytest.importorskip("unicorn")
+    extreme = optimise == "balanced"
+    rounding = Rounding.TFLITE if extreme else Rounding.TFLM
+    program = plan(graph_of(family, 8, extreme=extreme), target=core, optimise=optimise)
+    assert all(step.variant for step in program.steps)
+    options = EmitOptions(name="layers", target=core, optimise=optimise, rounding=rounding)
+    check(VirtualModel(program, options), program, rounding)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_clang(family: Callable[[Layers, bool], None], core: str) -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("ziglang")
+    program = plan(graph_of(family, 9, extreme=False), target=core, optimise="time")
+    options = EmitOptions(name="layers", target=core, optimise="time")
+    check(VirtualModel(program, options, "zig"), program, Rounding.TFLITE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("arm-none-eabi-gcc"), reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("optimise", ["time", "balanced", "size"])
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("name", ["kws", "vww", "ic", "ad"])
+def test_real_models(
+    models: Path, name: str, core: str, optimise: Literal["time", "balanced", "size"]
+) -> None:
+    pytest.importorskip("unicorn")
+    graph = lower(load(str(models / f"{name}_int8.tflite")))
+    options = EmitOptions(name=name, target=core, optimise=optimise)
+    target = options.kernel_target
+    program = plan(graph, target=target, optimise=optimise, remove_constant_channels=True)
+    assert any(step.variant for step in program.steps) == (optimise != "size")
+    check(VirtualModel(program, options), program, Rounding.TFLITE)
+
+
+@pytest.mark.parametrize(
+    ("weight", "scale"), [(-128, 1.0), (127, 1e4)], ids=["weights of -128", "multipliers above 1/4"]
+)
+def test_what_does_not_fit_is_no_alternative(weight: int, scale: float) -> None:
+    layers = Layers(1)
+    layers.convolution((4, 4, 8), 8)
+    graph = layers.graph()
+    (name,) = (n for n in graph.tensors if n.startswith("w"))
+    tensor = graph.tensors[name]
+    assert tensor.type.quant is not None and tensor.data is not None
+    quant = QuantParams(
+        tensor.type.quant.scale * np.float32(scale), tensor.type.quant.zero_point, 0
+    )
+    data = tensor.data.copy()
+    data.flat[3] = weight
+    changed = replace(tensor, type=replace(tensor.type, quant=quant), data=data)
+    graph = graph.replace(tensors={**graph.tensors, name: changed})
+    (node,) = graph.nodes
+    names = [v.name for v in alternatives(node, graph, deployed_types(graph, None), "cortex-m3")]
+    assert names == [""]
+    assert plan(layers.graph(), target="cortex-m3").steps[0].variant
