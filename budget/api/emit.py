@@ -12,12 +12,13 @@ import numpy as np
 
 from budget.analysis.costs import total_cost
 from budget.api.files import write_folder
+from budget.api.front_ends import wanted_front_end
 from budget.api.limits import limits_of
 from budget.api.models import Model, precision_of, prepare
 from budget.codegen import EmitOptions
 from budget.codegen import emit as emit_files
 from budget.codegen.names import identifier
-from budget.codegen.options import TARGETS
+from budget.codegen.options import ARENA, IO, OPTIMISE, TARGETS, WEIGHTS, choose
 from budget.codegen.planning import plan_for
 from budget.codegen.refusals import require_writable
 from budget.errors import UsageError
@@ -26,7 +27,7 @@ from budget.hardware import library
 from budget.hardware.device_profiles import Device
 from budget.ops import Rounding
 from budget.ops.fixed_point import storage_range
-from budget.plan.chooser import SHIPPED, Limits
+from budget.plan.chooser import SHIPPED, Knowledge, Limits
 from budget.plan.program import Program
 
 _QUANTIZED = {"int8": DType.INT8, "int16x8": DType.INT16}
@@ -129,12 +130,6 @@ def emit(
         ModelError: the model cannot be read or emitted.
         UsageError: an option makes no sense, or the folder cannot be written.
     """
-    if rounding not in set(Rounding):
-        raise UsageError(
-            f"{rounding!r} is not possible",
-            where="--rounding",
-            hint=f"one of {', '.join(Rounding)}",
-        )
     prepared = prepare(
         model, precision=precision, inputs=inputs, outputs=outputs, input_shapes=input_shapes
     )
@@ -143,19 +138,15 @@ def emit(
     options = EmitOptions(
         identifier(_stem(prepared.name)) if name is None else name,
         target or _target_of(profile),
-        optimise,  # type: ignore[arg-type]  # EmitOptions checks
-        arena,  # type: ignore[arg-type]
-        io,  # type: ignore[arg-type]
-        Rounding(rounding),
-        weights,  # type: ignore[arg-type]
+        choose(optimise, OPTIMISE, "--optimise"),
+        choose(arena, ARENA, "--arena"),
+        choose(io, IO, "--io"),
+        choose(rounding, tuple(Rounding), "--rounding"),
+        choose(weights, WEIGHTS, "--weights"),
     )
     require_writable(prepared.graph, options)
     graph, examples, warnings = _integers(prepared, data)
-    knowledge = SHIPPED
-    if autotune:
-        from budget.tuning.autotune import tuned_knowledge
-
-        knowledge = tuned_knowledge(graph, options, removes=remove_constant_channels)
+    knowledge = _knowledge(graph, options, autotune, remove_constant_channels)
     program = plan_for(
         graph,
         options,
@@ -163,17 +154,12 @@ def emit(
         limits=limits,
         knowledge=knowledge,
     )
-    named = None
-    if front_end:
-        from budget.api.front_ends import front_end_of
-
-        named = front_end_of(model, None if front_end is True else front_end)
     files = emit_files(
         program,
         options,
         examples=examples,
         reference=graph,
-        front_end=named,
+        front_end=wanted_front_end(model, front_end),
         knowledge=knowledge,
     )
     manifest = jsons.loads(files[f"{options.name}.json"])
@@ -183,6 +169,17 @@ def emit(
     warnings = (*warnings, *_too_large(manifest, limits))
     place = None if folder is None else Path(folder)
     return Emission(prepared, program, options, files, manifest, place, notes, warnings)
+
+
+def _knowledge(
+    graph: Graph, options: EmitOptions, autotune: bool, remove_constant_channels: bool
+) -> Knowledge:
+    """What is known of implementations: the shipped table, or that and new measurements."""
+    if not autotune:
+        return SHIPPED
+    from budget.tuning.autotune import tuned_knowledge
+
+    return tuned_knowledge(graph, options, removes=remove_constant_channels)
 
 
 def _target_of(device: Device | None) -> str:

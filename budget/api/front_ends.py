@@ -62,6 +62,21 @@ def front_end_of(model: str | Path | Graph, given: str | Path | None = None) -> 
     return Named.load(front_end_path(model, given))
 
 
+def wanted_front_end(model: str | Path | Graph, wanted: bool | str | Path) -> Named | None:
+    """The front end that a caller wants of a model.
+
+    Args:
+        model: as it was named.
+        wanted: False for none, True for the specification beside the model, or its path.
+
+    Raises:
+        BudgetError: there is none, or it cannot be used.
+    """
+    if not wanted:
+        return None
+    return front_end_of(model, None if wanted is True else wanted)
+
+
 def with_front_end(scenario: Scenario, model: str | Path | None) -> Scenario:
     """A scenario that counts the front end beside its model, unless it names another.
 

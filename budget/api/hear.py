@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from budget.api.examples import to_real
 from budget.api.front_ends import front_end_path
 from budget.api.models import Model, prepare
 from budget.errors import UsageError
@@ -113,10 +114,7 @@ def hear(
             features = extract(spec, clip)
             name, output = graph.inputs[0], graph.outputs[0]
             given = {name: features.reshape(graph.type_of(name).shape)}
-            values = np.asarray(run(graph, given)[output], np.float64).ravel()
-            quant = graph.type_of(output).quant
-            if quant is not None:
-                values = (values - quant.zero_point[0]) * float(quant.scale[0])
+            values = to_real(graph.type_of(output), run(graph, given)[output]).ravel()
             best = int(np.argmax(values))
             start_s = index * spec.clip_samples / spec.sample_rate_hz
             label = labels[best] if labels else ""

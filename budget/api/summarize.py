@@ -13,7 +13,7 @@ from budget.analysis.costs import (
     count_parameters,
     operator_histogram,
 )
-from budget.api.front_ends import front_end_of
+from budget.api.front_ends import wanted_front_end
 from budget.api.models import Model, lower, prepare
 from budget.api.removable import Removable, find_removable
 from budget.estimate.inference import live_bytes_by_step
@@ -125,10 +125,9 @@ def summarize(
         input_shapes=input_shapes,
     )
     program = plan(prepared.graph, precision=prepared.precision)
-    specification = None
-    if front_end:
-        specification = front_end_of(model, None if front_end is True else front_end).spec
-        require_match(specification, prepared.graph)
+    named = wanted_front_end(model, front_end)
+    if named is not None:
+        require_match(named.spec, prepared.graph)
     raw: dict[str, int] = {}
     for part in prepared.raw.walk():
         for node in part.nodes:
@@ -140,5 +139,5 @@ def summarize(
         count_parameters(prepared.raw, lower(prepared.raw, as_is=True), prepared.graph),
         dict(sorted(raw.items(), key=lambda item: (-item[1], item[0]))),
         find_removable(prepared.graph),
-        specification,
+        None if named is None else named.spec,
     )

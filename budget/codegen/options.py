@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 from budget.codegen.names import require_prefix
 from budget.errors import UsageError
@@ -26,6 +27,28 @@ OPTIMISE: tuple[Optimise, ...] = get_args(Optimise)
 ARENA: tuple[Arena, ...] = get_args(Arena)
 IO: tuple[Io, ...] = get_args(Io)
 WEIGHTS: tuple[Weights, ...] = get_args(Weights)
+
+
+Choice = TypeVar("Choice", bound=str)
+
+
+def choose(value: str, allowed: Sequence[Choice], option: str) -> Choice:
+    """What an option's text stands for.
+
+    Args:
+        value: as the user writes it.
+        allowed: what it may be.
+        option: as on the command line, to name in errors.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    for item in allowed:
+        if item == value:
+            return item
+    raise UsageError(
+        f"{value!r} is not possible", where=option, hint=f"one of {', '.join(allowed)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +77,16 @@ class EmitOptions:
 
     def __post_init__(self) -> None:
         require_prefix(self.name)
-        for label, value, allowed in (
+        given: tuple[tuple[str, str, Sequence[str]], ...] = (
             ("--target", self.target, TARGETS),
             ("--optimise", self.optimise, OPTIMISE),
             ("--arena", self.arena, ARENA),
             ("--io", self.io, IO),
             ("--rounding", self.rounding, tuple(Rounding)),
             ("--weights", self.weights, WEIGHTS),
-        ):
-            if value not in allowed:
-                raise UsageError(
-                    f"{value!r} is not possible", where=label, hint=f"one of {', '.join(allowed)}"
-                )
+        )
+        for option, value, allowed in given:
+            choose(value, allowed, option)
 
     @property
     def upper(self) -> str:
