@@ -203,34 +203,39 @@ class Estimate:
 def estimate(model: Model, device: Device, *, runtime: str | None, question: Question) -> Estimate:
     """Plans and prices a model, and the second one of a cascade, on a device."""
     chosen = library.runtime(runtime or DEFAULT_RUNTIME)
-
-    def priced(network: Model) -> tuple[Program, InferenceEstimate]:
-        program = plan_within(
-            network.graph,
-            runtime=chosen.plan_id,
-            precision=network.precision,
-            remove_constant_channels=chosen.removes_constant_channels,
-            target=device.core,
-            limits=limits_of(device, question.clock_hz),
-        )
-        inference = estimate_inference(
-            program,
-            device,
-            chosen,
-            code=emitted_code(network, program, device),
-            clock_hz=question.clock_hz,
-            voltage_v=question.voltage_v,
-            supply=question.supply,
-        )
-        return program, inference
-
-    program, inference = priced(model)
+    program, inference = price(model, device, chosen, question)
     removable = find_removable(model.graph)
     second = question.around.second
-    second_program, second_inference = priced(second) if second is not None else (None, None)
+    second_program, second_inference = (
+        (None, None) if second is None else price(second, device, chosen, question)
+    )
     return Estimate(
         model, device, chosen, program, removable, inference, second_inference, second_program
     )
+
+
+def price(
+    model: Model, device: Device, runtime: Runtime, question: Question
+) -> tuple[Program, InferenceEstimate]:
+    """Plans one network on a device and prices an inference of it."""
+    program = plan_within(
+        model.graph,
+        runtime=runtime.plan_id,
+        precision=model.precision,
+        remove_constant_channels=runtime.removes_constant_channels,
+        target=device.core,
+        limits=limits_of(device, question.clock_hz),
+    )
+    inference = estimate_inference(
+        program,
+        device,
+        runtime,
+        code=emitted_code(model, program, device),
+        clock_hz=question.clock_hz,
+        voltage_v=question.voltage_v,
+        supply=question.supply,
+    )
+    return program, inference
 
 
 def estimate_in(

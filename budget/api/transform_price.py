@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from budget.errors import BudgetError
 from budget.formats.tensorflow_values import DTYPES
@@ -14,6 +14,11 @@ from budget.hardware.figure import Quantity
 from budget.records import record
 from budget.transforms.tool.forms import Shapes, Subject, as_graph, as_source
 from budget.transforms.tool.nodes import NodeGraph
+
+if TYPE_CHECKING:
+    from budget.api.models import Model
+    from budget.hardware.device_profiles import Device
+    from budget.plan.program import Program
 
 
 @record
@@ -123,31 +128,21 @@ def _deployed(price: Price, subject: Subject, shapes: Shapes, device: str, runti
     return replace(price, **values)
 
 
-def _profile(device: str) -> Any:
+def _profile(device: str) -> Device | None:
     from budget.api.question import device_of
 
     return device_of(device) if device else None
 
 
-def _on_device(model: Any, device: Any, runtime: str) -> tuple[Any, Quantity]:
-    from budget.api.check import DEFAULT_RUNTIME
-    from budget.api.emitted_code import emitted_code
-    from budget.api.limits import limits_of
-    from budget.estimate.inference import estimate_inference
+def _on_device(model: Model, device: Device, runtime: str) -> tuple[Program, Quantity]:
+    from budget.api.check import DEFAULT_RUNTIME, price
+    from budget.api.question import Question
     from budget.hardware import library
-    from budget.plan.fitting import plan_within
 
-    chosen = library.runtime(runtime or DEFAULT_RUNTIME)
-    program = plan_within(
-        model.graph,
-        runtime=chosen.plan_id,
-        precision=model.precision,
-        remove_constant_channels=chosen.removes_constant_channels,
-        target=device.core,
-        limits=limits_of(device),
+    program, inference = price(
+        model, device, library.runtime(runtime or DEFAULT_RUNTIME), Question()
     )
-    code = emitted_code(model, program, device)
-    return program, estimate_inference(program, device, chosen, code=code).energy
+    return program, inference.energy
 
 
 def source_of(subject: Subject, shapes: Shapes) -> Graph:

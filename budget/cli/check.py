@@ -38,14 +38,7 @@ def check(
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,
-    front_end: Annotated[
-        bool,
-        typer.Option(
-            "--front-end",
-            help="Count what makes the input of sound, too, as specified "
-            "in NAME.features.toml beside the model.",
-        ),
-    ] = False,
+    front_end: options.FrontEndOption = False,
     config: Annotated[
         Path | None,
         typer.Option(

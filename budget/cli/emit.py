@@ -72,17 +72,8 @@ def emit(
     keep_channels: Annotated[
         bool, typer.Option("--keep-channels", help="Keep channels that no input can change.")
     ] = False,
-    front_end: Annotated[
-        bool,
-        typer.Option(
-            "--front-end",
-            help="Also what makes the input of sound, as specified in "
-            "NAME.features.toml beside the model.",
-        ),
-    ] = False,
-    front_end_spec: Annotated[
-        Path | None, typer.Option(help="The same, with another specification.")
-    ] = None,
+    front_end: options.FrontEndOption = False,
+    front_end_spec: options.FrontEndSpecOption = None,
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -120,6 +121,17 @@ OutputsOption = Annotated[
 InputShapeOption = Annotated[
     list[str] | None,
     typer.Option("--input-shape", help="Shape of an input, such as 1,224,224,3 or NAME=1,96,96,1."),
+]
+FrontEndOption = Annotated[
+    bool,
+    typer.Option(
+        "--front-end",
+        help="Also what makes the input of sound, as specified in NAME.features.toml beside the "
+        "model.",
+    ),
+]
+FrontEndSpecOption = Annotated[
+    Path | None, typer.Option(help="The same, with another specification.")
 ]
 ExplainOption = Annotated[
     bool, typer.Option("--explain", help="Show every figure used, with its source.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,17 +25,8 @@ def summarize(
     dump: Annotated[bool, typer.Option("--dump", help="Print the graph itself, as text.")] = False,
     precision: options.PrecisionOption = None,
     as_is: options.AsIsOption = False,
-    front_end: Annotated[
-        bool,
-        typer.Option(
-            "--front-end",
-            help="Also what makes the input of sound, as specified in "
-            "NAME.features.toml beside the model.",
-        ),
-    ] = False,
-    front_end_spec: Annotated[
-        Path | None, typer.Option(help="The same, with another specification.")
-    ] = None,
+    front_end: options.FrontEndOption = False,
+    front_end_spec: options.FrontEndSpecOption = None,
     inputs: options.InputsOption = None,
     outputs: options.OutputsOption = None,
     input_shape: options.InputShapeOption = None,
