@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from budget.api.profiles import KINDS, list_profiles, provenance
+from budget.api.profiles import KINDS, cited, list_profiles, provenance
 from budget.cli.app import application
 from budget.errors import UsageError
 from budget.hardware import library
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # transcribed from the parts' data sheets and product pages apart from the profiles
 with (Path(__file__).parent / "microcontrollers.csv").open(newline="") as table:
     MICROCONTROLLERS = list(csv.DictReader(table))
-_ADDRESS = re.compile(r"https?://[a-z0-9.-]+\.[a-z]{2,}(/\S*)?")
+_ADDRESS = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)*\.[a-z]{2,}(/[!-~]*)?")
 _FILE = re.compile(r"\b(?:docs|budget|tests)/[\w./-]+\.\w+")
 
 
@@ -36,7 +36,9 @@ def test_every_figure_has_a_reference_to_look_up(kind: str) -> None:
     for profile in list_profiles(kind):
         for label, figure in profile.figures():
             reference = figure.reference
-            assert reference is not None
+            assert reference is not None and len(reference.title) > 10
+            assert not reference.url or _ADDRESS.fullmatch(reference.url), reference.url
+            assert reference.url or not reference.checked, "what was seen has an address"
             files = _FILE.findall(f"{reference.title} {figure.where}")
             can = bool(_ADDRESS.fullmatch(reference.url)) or any(
                 (ROOT / file.rstrip(".")).exists() for file in files
@@ -44,6 +46,33 @@ def test_every_figure_has_a_reference_to_look_up(kind: str) -> None:
             built = "instruction-priced Cortex-M4 emulation" in reference.title
             built |= "arm-none-eabi-gcc" in reference.title
             assert can or built or figure.kind is Kind.ASSUMED, (profile.id, label)
+
+
+def test_what_is_only_remembered_is_marked_so() -> None:
+    """A data sheet or measurement named from memory carries no figure said to be read there."""
+    for kind in KINDS:
+        for profile in list_profiles(kind):
+            for label, figure in profile.figures():
+                assert figure.reference is not None
+                if "from memory" in figure.reference.title:
+                    assert figure.kind >= Kind.DERIVED, (profile.id, label)
+
+
+def test_references_and_where_they_were_seen() -> None:
+    rows = cited(provenance(["device"]))
+    figures = sum(len(device.figures()) for device in list_profiles("device"))
+    assert sum(count for _, count in rows) == figures
+    assert [count for _, count in rows] == sorted((count for _, count in rows), reverse=True)
+    document = json.loads(budget("provenance", "device", "--json"))
+    assert [(row["title"], row["figures"]) for row in document["references"]] == [
+        (reference.title, count) for reference, count in rows
+    ]
+    unseen = [count for one, count in rows if one.url and not one.checked]
+    shown = " ".join(budget("provenance", "device", "--references").split())
+    assert f"{len(unseen)} of {sum(bool(one.url) for one, _ in rows)} references" in shown
+    assert f"{sum(unseen):,} figures rest on them" in shown
+    page = " ".join(budget("devices", "stm32l072").split())
+    assert "seen 2026-11-22: front page read in a public copy" in page
 
 
 def test_the_report_counts_what_the_pages_show() -> None:

@@ -60,6 +60,7 @@ def test_a_reference_means_the_same_everywhere() -> None:
             known.setdefault(figure.reference.id, figure.reference)
             assert known[figure.reference.id].title == figure.reference.title
             assert known[figure.reference.id].url == figure.reference.url
+            assert known[figure.reference.id].checked == figure.reference.checked
 
 
 def test_no_reference_is_declared_in_vain() -> None:
