@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from budget.api.check import Check
-from budget.estimate.inference import step_cycles
+from budget.estimate.inference import measured_cycles, step_cycles
 from budget.estimate.stalls import NO_STALLS, Stalls, stalls_of
 from budget.estimate.work import layer_of
 from budget.hardware.figure import Quantity, total
+from budget.hardware.runtime_profiles import StepCycles
+from budget.plan.program import Program, Step
 from budget.tuning.measurements import Measurement, latencies, published
 
 
@@ -24,6 +26,7 @@ class Term:
         elements: outputs to requantise, or elements of operators without MACs.
         stall_ratio: cycles with the flash's wait states over cycles without.
         cycles: of all these steps.
+        measured: steps whose very kernel is in the table of measured ones.
     """
 
     kind: str
@@ -32,6 +35,7 @@ class Term:
     elements: int
     stall_ratio: float
     cycles: Quantity
+    measured: int
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,11 @@ def chain_of(check: Check) -> Chain | None:
     stalls = stalls_of(check.device, inference.clock_hz)
     if check.runtime.includes_stalls:
         stalls = NO_STALLS
-    groups: dict[str, list[tuple[int, int, Quantity]]] = {}
+    groups: dict[str, list[Step]] = {}
     for step in program.steps:
-        if not step.kernel:
-            continue
-        layer = layer_of(step, program)
-        cycles = step_cycles(step, program, table, stalls)
-        groups.setdefault(layer.kind, []).append((step.cost.macs, layer.elements, cycles))
-    terms = [_term(kind, found, stalls) for kind, found in groups.items()]
+        if step.kernel:
+            groups.setdefault(layer_of(step, program).kind, []).append(step)
+    terms = [_term(kind, steps, program, table, stalls) for kind, steps in groups.items()]
     terms.sort(key=lambda term: -float(term.cycles.value))
     figure = table.table.residual_ratio or check.runtime.residual_ratio
     pair = (check.runtime.plan_id, check.device.core)
@@ -79,12 +80,19 @@ def chain_of(check: Check) -> Chain | None:
     )
 
 
-def _term(kind: str, found: Sequence[tuple[int, int, Quantity]], stalls: Stalls) -> Term:
+def _term(
+    kind: str, steps: Sequence[Step], program: Program, table: StepCycles, stalls: Stalls
+) -> Term:
+    cycles, unstalled = (
+        total((step_cycles(step, program, table, waits) for step in steps), "cycles")
+        for waits in (stalls, NO_STALLS)
+    )
     return Term(
         kind,
-        len(found),
-        sum(macs for macs, _, _ in found),
-        sum(elements for _, elements, _ in found),
-        stalls.ratio(kind),
-        total((cycles for _, _, cycles in found), "cycles"),
+        len(steps),
+        sum(step.cost.macs for step in steps),
+        sum(layer_of(step, program).elements for step in steps),
+        float(cycles.value) / (float(unstalled.value) or 1.0),
+        cycles,
+        sum(measured_cycles(step, program, table) is not None for step in steps),
     )

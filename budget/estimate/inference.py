@@ -154,10 +154,9 @@ def step_cycles(
     """Cycles of one step on the core that ``table`` is for; exactly zero for a view."""
     if not step.kernel:
         return exact(0.0, "cycles")
-    if table.table.kernel_table and program.runtime == OWN_RUNTIME:
-        measured = _measured_cycles(step, program, table, stalls)
-        if measured is not None:
-            return measured
+    measured = measured_cycles(step, program, table, stalls)
+    if measured is not None:
+        return measured
     out = program.types[step.node.outputs[0]]
     layer = layer_of(step, program)
     cycles = table.step(
@@ -170,10 +169,12 @@ def step_cycles(
     return (cycles * stalls.ratio(layer.kind)).as_unit("cycles")
 
 
-def _measured_cycles(
-    step: Step, program: Program, table: StepCycles, stalls: Stalls
+def measured_cycles(
+    step: Step, program: Program, table: StepCycles, stalls: Stalls = NO_STALLS
 ) -> Quantity | None:
-    """From the table of measured kernels; None where it lacks the kernel."""
+    """From the table of measured kernels; None where that prices no step or lacks the kernel."""
+    if not table.table.kernel_table or program.runtime != OWN_RUNTIME:
+        return None
     from budget.plan.kernel_cycles import predicted_cycles  # only our own runtime pays for it
 
     found = predicted_cycles(step, program)

@@ -67,11 +67,21 @@ def _equations(check: Check, chain: Chain) -> list[str]:
     inference = check.inference
     states = chain.stalls.states
     plural = "" if states == 1 else "s"
-    lines = [
-        "cycles of a kind = stalls · (MACs · mac + outputs · output + steps · layer), prices below",
-        f"stalls = 1 + {states} wait state{plural} · stall per wait state"
-        + (" (a cache hides code's, not streamed weights')" if chain.stalls.is_cached else ""),
-    ]
+    hidden = " (a cache hides code's, not streamed weights')" if chain.stalls.is_cached else ""
+    measured = sum(term.measured for term in chain.terms)
+    of = sum(term.steps for term in chain.terms)
+    lines = []
+    if measured:
+        lines.append(
+            f"cycles of {measured} of {of} steps: those of their kernels on the virtual core, at "
+            f"{states} wait state{plural}{hidden}; docs/kernel_cycles.md"
+        )
+    if measured < of:
+        lines += [
+            f"cycles of {'the others' if measured else 'a kind'} = "
+            "stalls · (MACs · mac + outputs · output + steps · layer), prices below",
+            f"stalls = 1 + {states} wait state{plural} · stall per wait state{hidden}",
+        ]
     if chain.residual is not None:
         lines.append(
             f"cycles = their sum · residual ({chain.residual.low:.2f} to {chain.residual.high:.2f})"
@@ -90,7 +100,8 @@ def _equations(check: Check, chain: Chain) -> list[str]:
 def _rows(check: Check, chain: Chain) -> Table | str:
     name = escape(f"{check.runtime.plan_id} on {check.device.core}")
     if not chain.rows:
-        return f"no published latency of {name}; borrowed: {escape(chain.borrowed or '-')}"
+        borrowed = f"; prices are borrowed: {escape(chain.borrowed)}" if chain.borrowed else ""
+        return f"no published latency of {name}{borrowed}"
     table = Table(
         title=f"{len(chain.rows)} distinct published latencies of {name}",
         title_justify="left",

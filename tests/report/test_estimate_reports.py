@@ -81,6 +81,22 @@ def test_explain_shows_the_chain(capsys: pytest.CaptureFixture[str]) -> None:
     assert parts == pytest.approx(float(result.inference.cycles.value))
 
 
+def test_explain_says_which_steps_are_priced_by_measured_kernels(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = check("zoo:hotword", device="stm32l4r5")
+    report_check(result, explain=True)
+    text = " ".join(printed(capsys).split())
+    assert "cycles of 12 of 12 steps: those of their kernels on the virtual core, at 5" in text
+    assert "prices below" not in text and "borrowed" not in text
+    chain = chain_of(result)
+    slow = check("zoo:hotword", device="stm32l4r5", clock_hz=16e6)  # no wait states
+    before = chain_of(slow)
+    assert chain is not None and before is not None
+    assert {term.stall_ratio for term in before.terms} == {1.0}
+    assert all(term.stall_ratio > 1 for term in chain.terms)
+
+
 def test_explain_says_what_is_borrowed_and_engines_have_no_chain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
