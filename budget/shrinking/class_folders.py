@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from budget.records import record
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 SOUNDS = frozenset({".wav"})
 _NAMED = 5
+# Pillow's readers let out whatever a damaged file makes them trip over.
+_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, zlib.error)
 
 
 @record
@@ -145,7 +149,7 @@ def _image_reader(graph: Graph) -> Callable[[Path], Array]:
                     (shape[2], shape[1]), Image.Resampling.BILINEAR
                 )
                 return np.asarray(small, np.float32).reshape(shape[1:])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except (*_DAMAGE, Image.DecompressionBombError) as error:
             # the file's own name stands before the reason already
             raise UsageError(f"no image that can be read: {str(error)[:80]}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,10 @@ def test_unreadable_images_are_counted_and_named(tmp_path: Path, digits: Graph) 
     (place / "a" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     whole = (place / "b" / "0.png").read_bytes()
     (place / "b" / "cut.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UsageError, match=r"2 of 20 files cannot be used: a/broken\.png") as told:
+    # a colour profile that ends before it begins, in front of the pixels
+    profile = b"\0\0\0\0iCCP" + zlib.crc32(b"iCCP").to_bytes(4, "big")
+    (place / "b" / "profile.png").write_bytes(whole[:33] + profile + whole[33:])
+    with pytest.raises(UsageError, match=r"3 of 21 files cannot be used: a/broken\.png") as told:
         load_sets(Source(str(place)), digits)
     assert "b/cut.png" in told.value.what and "take them away" in told.value.hint
 
