@@ -12,6 +12,7 @@ from budget import units
 from budget.api.against import Change, Comparison
 from budget.report import text
 from budget.report.console import out_console
+from budget.report.names import OneLine
 
 _COLUMNS = (
     ("MACs", "macs", ""),
@@ -53,10 +54,10 @@ def _needs(comparison: Comparison) -> Table:
 
 def _layers(changed: Sequence[Change]) -> Table:
     table = Table(header_style="bold")
-    table.add_column("layer", overflow="fold")
+    table.add_column("layer")
     table.add_column("operator")
     for heading, _, _ in _COLUMNS:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for layer in changed:
         cells = []
         for _, key, unit in _COLUMNS:
@@ -70,7 +71,8 @@ def _layers(changed: Sequence[Change]) -> Table:
             else:
                 cells.append(_change(old, new))
         mark = "+ " if layer.before is None else "- " if layer.after is None else ""
-        table.add_row(mark + escape(text.layer_name(layer.name)), layer.operator, *cells)
+        name = OneLine(mark + text.layer_name(layer.name))
+        table.add_row(name, OneLine(layer.operator), *cells)
     return table
 
 
@@ -79,4 +81,6 @@ def _change(old: float | None, new: float | None) -> str:
         return "new" if old is None else "gone"
     if old == new:
         return "="
-    return f"{new / old - 1:+.1%}" if old else "new"
+    if not old:
+        return "new"
+    return f"×{new / old:.3g}" if new >= 2 * old else f"{new / old - 1:+.1%}"

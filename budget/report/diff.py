@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from budget.api.diff import Difference
+from budget.report import text
 from budget.report.console import out_console, print_json
+from budget.report.names import Parts
 
 
 def report_difference(result: Difference, *, per_layer: bool = False, json: bool = False) -> None:
@@ -22,12 +24,12 @@ def report_difference(result: Difference, *, per_layer: bool = False, json: bool
         title_justify="left",
         header_style="bold",
     )
-    table.add_column("output", overflow="fold")
+    table.add_column("output")
     for heading in ("largest difference", "relative", "signal/noise", "top-1 agreement"):
         table.add_column(heading, justify="right")
     for item in result.outputs:
         table.add_row(
-            escape(item.name),
+            Parts(item.name),
             f"{item.largest:.3g}",
             f"{item.relative:.3g}",
             _ratio(item.snr_db),
@@ -36,11 +38,11 @@ def report_difference(result: Difference, *, per_layer: bool = False, json: bool
     out.print(table)
     if per_layer:
         layers = Table(header_style="bold")
-        layers.add_column("layer", overflow="fold")
-        layers.add_column("operator", overflow="fold")
+        layers.add_column("layer")
+        layers.add_column("operator")
         layers.add_column("signal/noise", justify="right", no_wrap=True)
         for layer in result.layers:
-            layers.add_row(escape(layer.name), layer.op, _ratio(layer.snr_db))
+            layers.add_row(Parts(text.layer_name(layer.name)), layer.op, _ratio(layer.snr_db))
         out.print(layers)
     paired = f"{len(result.layers)} layers are paired"
     if result.unmatched_count:
@@ -51,7 +53,7 @@ def report_difference(result: Difference, *, per_layer: bool = False, json: bool
     else:
         out.print(
             f"{paired}; the first below {result.least_snr_db:g} dB is "
-            f"{escape(parting.name)} ({parting.op}), {_ratio(parting.snr_db)}."
+            f"{escape(text.layer_name(parting.name))} ({parting.op}), {_ratio(parting.snr_db)}."
         )
 
 

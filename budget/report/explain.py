@@ -13,16 +13,17 @@ from budget.api.chain import Chain
 from budget.api.check import Check
 from budget.hardware.figure import Figure, Kind
 from budget.report import text
+from budget.report.names import Parts
 
 
 def render_figures(figures: Sequence[Figure]) -> Group:
     """Every figure used, with value, interval, kind and place, and the references behind them."""
     table = Table(title="figures used", title_justify="left", header_style="bold")
-    table.add_column("figure", overflow="fold")
+    table.add_column("figure")
     table.add_column("value", justify="right")
     table.add_column("90 % interval", justify="right")
     table.add_column("kind")
-    table.add_column("source", overflow="fold")
+    table.add_column("source")
     titles: dict[str, str] = {}
     for figure in sorted(figures, key=lambda f: f.key):
         source = "you"
@@ -32,11 +33,11 @@ def render_figures(figures: Sequence[Figure]) -> Group:
             source = ", ".join(part for part in (figure.reference.id, figure.where) if part)
         style = "yellow" if figure.kind >= Kind.RECALLED else ""
         table.add_row(
-            escape(figure.key),
+            Parts(figure.key),
             units.format(figure.value, figure.unit),
             f"{units.format(figure.low, figure.unit)} – {units.format(figure.high, figure.unit)}",
             f"[{style}]{figure.kind}[/]" if style else str(figure.kind),
-            escape(source + (f"; at {figure.at}" if figure.at else "")),
+            Parts(source + (f"; at {figure.at}" if figure.at else "")),
         )
     references = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     references.add_column(style="dim", no_wrap=True)

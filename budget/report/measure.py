@@ -11,6 +11,7 @@ from budget import units
 from budget.api.measurement import Comparison, MeasuredLayer, Measurement
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
+from budget.report.names import OneLine
 
 _SHOWN_FUNCTIONS = 12
 
@@ -91,7 +92,7 @@ def _layers(measurement: Measurement) -> Table:
     for layer in measurement.layers:
         table.add_row(
             str(layer.index),
-            text.one_line(text.layer_name(layer.name)),
+            OneLine(text.layer_name(layer.name)),
             layer.operator,
             text.count(layer.cycles),
             _per_mac(layer),
@@ -127,7 +128,7 @@ def _layers_compared(first: Measurement, second: Measurement) -> Table:
     for one, other in zip(first.layers, second.layers, strict=True):
         table.add_row(
             str(one.index),
-            text.one_line(text.layer_name(one.name)),
+            OneLine(text.layer_name(one.name)),
             one.operator,
             text.count(one.cycles),
             text.count(other.cycles),

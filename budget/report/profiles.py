@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -39,12 +40,15 @@ def report_list(profiles: Sequence[Profile], *, title: str, json: bool = False) 
     table.add_column("id", no_wrap=True)
     # a device's id tells it; its name is shown where there is room beside six figures
     with_name = not any(isinstance(p, Device) for p in profiles) or out_console().width >= 100
-    if with_name:
+    if not with_name:
+        table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
+    else:
         table.add_column("name", ratio=2)
     for heading in columns:
-        left = heading in {"kind", "protocol", "cores"}
+        left = heading in {"core", "kind", "protocol", "cores"}
         # words may take several lines, numbers may not
-        table.add_column(heading, justify="left" if left else "right", no_wrap=not left)
+        wraps = left and heading != "core"
+        table.add_column(heading, justify="left" if left else "right", no_wrap=not wraps)
     for profile in profiles:
         names = [profile.id, escape(profile.name)] if with_name else [profile.id]
         table.add_row(*names, *_columns(profile).values())

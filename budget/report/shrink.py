@@ -19,6 +19,7 @@ from budget.errors import MissingToolError, UsageError
 from budget.report import text
 from budget.report.check import render_constraints
 from budget.report.console import err_console, out_console, print_json, print_notes
+from budget.report.names import Parts
 from budget.shrinking.atomic import write_atomically
 from budget.shrinking.evaluation import Score
 from budget.shrinking.search import Outcome, brief
@@ -91,12 +92,12 @@ def _front(result: Shrinkage) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("ways", overflow="fold", min_width=14)
+    table.add_column("ways")
     for name in ("accuracy", "energy", "flash", "RAM", "of budget"):
         table.add_column(name, justify="right", no_wrap=True)
     for o in result.front[:_MOST_ROWS]:
         table.add_row(
-            escape(_brief(o)),
+            Parts(_brief(o)),
             "–" if o.excess > 1 else f"{1 - o.error:.1%}",
             units.format(o.energy_j, "J"),
             units.format(o.flash_bytes, "bytes"),
@@ -113,12 +114,12 @@ def _steps(result: Shrinkage) -> Table:
         box=SIMPLE_HEAD,
         pad_edge=False,
     )
-    table.add_column("step", overflow="fold", min_width=14)
+    table.add_column("step")
     for name in ("accuracy", "MACs", "latency", "energy", "flash", "RAM"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in result.lines:
         table.add_row(
-            escape(line.step),
+            Parts(line.step),
             "–" if line.accuracy is None else f"{line.accuracy:.1%}",
             text.count(line.macs),
             "–" if line.latency_s is None else units.format(line.latency_s, "s"),

@@ -14,6 +14,7 @@ from budget.features import FeatureSpec, front_end_document
 from budget.graph import dump
 from budget.report import text
 from budget.report.console import out_console, print_json, print_notes
+from budget.report.names import OneLine
 
 
 def report_summary(summary: Summary, *, per_layer: bool = False, json: bool = False) -> None:
@@ -133,7 +134,7 @@ def _layers(summary: Summary) -> Table:
         shape = summary.program.types[step.node.outputs[0]].shape
         table.add_row(
             str(step.index),
-            text.one_line(text.layer_name(step.layer)),
+            OneLine(text.layer_name(step.layer)),
             step.node.op,
             "×".join(map(str, shape)),
             text.count(step.cost.macs),

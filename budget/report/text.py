@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rich.text import Text
-
 from budget import units
 from budget.api.removable import Removable
 from budget.hardware.figure import Kind, Quantity, Reference
@@ -119,8 +117,3 @@ def bar(share_ratio: float, width: int = 8) -> str:
     eighths = round(max(0.0, min(1.0, share_ratio)) * width * 8)
     full, rest = divmod(eighths, 8)
     return "█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
-
-
-def one_line(content: str) -> Text:
-    """Text that gives way, ending in an ellipsis, where a table has no room for all of it."""
-    return Text(content, no_wrap=True, overflow="ellipsis")

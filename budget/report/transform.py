@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rich import box
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from budget import units
 from budget.api.transform import Transformation
 from budget.api.transform_price import Price
 from budget.api.transform_witness import Change
 from budget.report.console import err_console, out_console, print_json, print_notes
+from budget.report.names import Parts
 
 
 def report_transformation(result: Transformation, *, json: bool = False) -> None:
@@ -24,15 +27,17 @@ def report_transformation(result: Transformation, *, json: bool = False) -> None
     shown = [item for item in _COLUMNS if any(item[1](price) for price in prices)]
     table = Table(title=result.name, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD,
                   padding=(0, 1, 0, 0), pad_edge=False)  # fmt: skip
-    table.add_column("step", overflow="fold", min_width=20)
+    table.add_column("step")
     for heading, _ in shown:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("change", justify="right", no_wrap=True)
     table.add_row("as read", *(cell(result.before) for _, cell in shown), "")
     for step in result.steps:
-        name = f"{escape(step.text)} [dim](failed, ignored)[/]" if step.error else escape(step.text)
+        lines: list[RenderableType] = [Parts(step.text)]
+        if step.error:
+            lines.append(Text("(failed, ignored)", "dim"))
         cells = [cell(step.price) for _, cell in shown]
-        table.add_row(name, *cells, _change(step.change))
+        table.add_row(Group(*lines), *cells, _change(step.change))
     out_console().print(table)
     notes = []
     for step in result.steps:
