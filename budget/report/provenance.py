@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.markup import escape
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +12,7 @@ from budget.api.profiles import Provenance, cited
 from budget.hardware.figure import Kind, Reference
 from budget.report import text
 from budget.report.console import out_console, print_json
+from budget.report.names import Parts
 
 
 def report_provenance(
@@ -65,35 +66,39 @@ def _total(parts: Sequence[Provenance], kind: Kind) -> int:
 
 
 def _counts(parts: Sequence[Provenance]) -> Table:
-    table = Table(header_style="bold")
-    table.add_column("profile")
-    table.add_column("part", no_wrap=True)
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("profile", no_wrap=True)
     for kind in Kind:
         table.add_column(str(kind), justify="right")
+    last = ""
     for part in parts:
+        if part.kind != last:
+            table.add_section()
+            table.add_row(Text(part.kind, "bold"))
+            last = part.kind
         cells = [str(part.counts.get(kind, "")) for kind in Kind]
-        table.add_row(part.kind, part.profile.id, *cells)
+        table.add_row(part.profile.id, *cells)
     table.add_section()
-    table.add_row("all", "", *(f"{_total(parts, kind):,}" for kind in Kind))
+    table.add_row(Text("all", "bold"), *(f"{_total(parts, kind):,}" for kind in Kind))
     return table
 
 
 def _figures(parts: Sequence[Provenance]) -> Table:
     table = Table(header_style="bold")
     table.add_column("part", no_wrap=True)
-    table.add_column("figure", overflow="fold")
+    table.add_column("figure")
     table.add_column("value", no_wrap=True)
     table.add_column("kind")
-    table.add_column("to be checked in", overflow="fold")
+    table.add_column("to be checked in")
     for part in parts:
         for label, figure in part.weak:
             reference = figure.reference
             table.add_row(
                 part.profile.id,
-                escape(label),
+                Parts(label),
                 text.middle(figure.quantity.as_unit(figure.unit)),
                 str(figure.kind),
-                escape(reference.url or reference.title) if reference is not None else "",
+                Parts(reference.url or reference.title) if reference is not None else "",
             )
     return table
 
@@ -101,12 +106,12 @@ def _figures(parts: Sequence[Provenance]) -> Table:
 def _references(parts: Sequence[Provenance]) -> Table:
     table = Table(header_style="bold")
     table.add_column("figures", justify="right")
-    table.add_column("reference", overflow="fold")
+    table.add_column("reference")
     table.add_column("seen", overflow="fold")
     for reference, count in cited(parts):
         url = f" <{reference.url}>" if reference.url else ""
         seen = reference.checked or ("[yellow]no[/]" if url else "–")
-        table.add_row(str(count), escape(reference.title + url), seen)
+        table.add_row(str(count), Parts(reference.title + url), seen)
     return table
 
 
