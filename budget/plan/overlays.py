@@ -28,6 +28,7 @@ LOOKAHEAD: dict[tuple[str, str], int] = {
     ("conv_2d", "armv7em-winograd4"): 0,
     ("fully_connected", "armv7em-rows"): 0,
     ("conv_2d", "scalar-pairs"): 0,
+    ("depthwise_conv_2d", "scalar-windows"): 0,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from budget.graph import Graph, Node, TensorType
+from budget.plan.spans import align
 from budget.plan.variants import Variant, integer_weights, is_plain
 
 SCALAR_CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3")
@@ -20,7 +21,9 @@ Types = Mapping[str, TensorType]
 def _convolution(node: Node, graph: Graph, types: Types) -> list[Variant]:
     """Two pixels in a word: sums of two products must stay within 16 bits."""
     x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
-    size = _COLUMN_BYTES * (weights.element_count // weights.shape[0])
+    taps = weights.element_count // weights.shape[0]
+    odd = taps % 2  # taps are taken two at a time
+    size = _COLUMN_BYTES * (taps + odd)
     if (
         node.attributes.dilation != (1, 1)
         or weights.shape[3] != x.shape[3]
@@ -32,9 +35,36 @@ def _convolution(node: Node, graph: Graph, types: Types) -> list[Variant]:
     data = integer_weights(node, graph)
     if data is None or data.min(initial=0) < -127:
         return []
-    return [Variant("scalar-pairs", size, weights.element_count + _CHANNEL_BYTES * y.shape[3])]
+    table = weights.element_count + odd + _CHANNEL_BYTES * y.shape[3]
+    return [Variant("scalar-pairs", size, table)]
+
+
+def _depthwise(node: Node, graph: Graph, types: Types) -> list[Variant]:
+    """Windows over an edge are copied, so that all are whole; filters lie channel by channel."""
+    x, weights, y = types[node.inputs[0]], types[node.inputs[1]], types[node.outputs[0]]
+    size = align(weights.element_count, 4)
+    if (
+        node.attributes.dilation != (1, 1)
+        or y.shape[3] != x.shape[3]
+        or size > _MOST_BYTES
+        or not is_plain(node, graph, types)
+    ):
+        return []
+    table = weights.element_count + _CHANNEL_BYTES * y.shape[3]
+    return [Variant("scalar-windows", size, table)]
+
+
+def _fully_connected(node: Node, graph: Graph, types: Types) -> list[Variant]:
+    """Four channels at a time."""
+    weights, y = types[node.inputs[1]], types[node.outputs[0]]
+    if weights.shape[0] < 4 or not is_plain(node, graph, types):
+        return []
+    scales = y.shape[-1] if weights.quant is None else len(weights.quant.scale)
+    return [Variant("scalar-rows", 0, weights.element_count + 4 * weights.shape[0] + 5 * scales)]
 
 
 SCALAR_RULES: dict[str, Callable[[Node, Graph, Types], list[Variant]]] = {
     "conv_2d": _convolution,
+    "depthwise_conv_2d": _depthwise,
+    "fully_connected": _fully_connected,
 }

@@ -52,7 +52,31 @@ def dense(layers: Layers, extreme: bool) -> None:
     layers.convolution((4, 3, 5), 6, (2, 2), batch=2, extreme=extreme)
 
 
-FAMILIES = [dense]
+def depthwise(layers: Layers, extreme: bool) -> None:
+    for image, window, stride, padding in [
+        ((25, 5, 8), (3, 3), (1, 1), SAME),
+        ((6, 6, 5), (3, 3), (1, 1), SAME),
+        ((7, 12, 8), (3, 3), (2, 2), Padding(0, 1, 0, 1)),
+        ((6, 1, 1), (3, 3), (1, 1), SAME),
+        ((3, 5, 4), (3, 3), (1, 1), NO_PADDING),
+        ((9, 9, 12), (5, 5), (1, 1), Padding(2, 2, 2, 2)),
+        ((1, 30, 8), (1, 7), (1, 1), Padding(0, 0, 3, 3)),
+        ((6, 10, 4), (4, 2), (1, 3), Padding(1, 0, 0, 1)),
+        ((4, 4, 4), (4, 4), (1, 1), NO_PADDING),
+        ((2, 2, 3), (3, 3), (1, 1), Padding(3, 3, 3, 3)),
+    ]:  # fmt: skip
+        layers.convolution(image, None, window, stride, padding, extreme=extreme)
+    layers.convolution((4, 3, 6), None, (3, 3), (1, 1), SAME, batch=2, extreme=extreme)
+
+
+def fully_connected(layers: Layers, extreme: bool) -> None:
+    for depth, channels, rows in [
+        (64, 12, 1), (500, 8, 1), (7, 4, 1), (8, 130, 1), (1, 9, 1), (20, 11, 3), (44, 16, 2),
+    ]:  # fmt: skip
+        layers.fully_connected(depth, channels, rows, extreme=extreme)
+
+
+FAMILIES = [dense, depthwise, fully_connected]
 
 
 def graph_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Graph:

@@ -2,30 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from budget.codegen.context import StepCode, StepContext, per_tensor
 from budget.codegen.steps.linear import bias_table, bounds
+from budget.graph import Array
+from budget.ops import Rounding
 from budget.plan.variants import short_shifts
 
 
 def write_pairs(context: StepContext) -> StepCode:
     """Dense convolutions: one multiplication serves two pixels."""
-    x, w, y = context.type(0), context.type(1), context.output_type()
-    attributes, padding = context.attributes, context.attributes.padding
+    w, y = context.type(1), context.output_type()
     weights = context.constant(1)
+    stored = np.append(weights.ravel(), np.zeros(weights[0].size % 2, np.int8))
+    shapes = [*y.shape[1:], *w.shape[1:3]]
+    return _convolution(context, stored, 0, "(uint32_t *)(void *)s", shapes)
+
+
+def write_windows(context: StepContext) -> StepCode:
+    """Depthwise convolutions: whole windows, filters channel by channel."""
+    w, y = context.type(1), context.output_type()
+    stored = np.moveaxis(context.constant(1)[0], 2, 0)
+    return _convolution(context, stored, 3, "s", [*y.shape[1:3], *w.shape[1:3]])
+
+
+def write_rows(context: StepContext) -> StepCode:
+    """Fully connected layers: four channels at a time."""
+    x, w, y = context.type(0), context.type(1), context.output_type()
+    out_c, depth = w.shape
+    weights = context.constant(1)
+    biased = (weights.astype(np.int64) + 128).astype(np.uint8)
+    whole = out_c // 4 * 4
+    fours = biased[:whole].reshape(-1, 4, depth).transpose(0, 2, 1)
+    stored = np.concatenate([fours.ravel(), biased[whole:].ravel()])
+    assert w.quant is not None  # the choice of the variant has looked
     return context.call(
-        "scalar_conv_2d_s8.h",
-        "scalar_conv_2d_s8",
+        "scalar_fully_connected_s8.h",
+        "scalar_fully_connected_s8",
         context.operand(0),
         "y0",
-        context.table("weights", "int8_t", weights, "weights"),
-        bias_table(context, y.shape[3], weights, 0, fold=True),
+        context.table("weights", "uint8_t", stored, "weights + 128"),
+        bias_table(context, out_c, weights, 0, fold=True),
+        *_scales(context, 0),
+        int(len(w.quant.scale) > 1),
+        x.element_count // depth,
+        depth,
+        out_c,
+        per_tensor(y)[1],
+        *bounds(context),
+        int(context.options.rounding is Rounding.TFLITE),
+    )
+
+
+def _convolution(
+    context: StepContext, stored: Array, channel_axis: int, scratch: str, shapes: Sequence[int]
+) -> StepCode:
+    x, y = context.type(0), context.output_type()
+    attributes, padding = context.attributes, context.attributes.padding
+    name = f"scalar_{context.step.node.op}_s8"
+    return context.call(
+        f"{name}.h",
+        name,
+        context.operand(0),
+        "y0",
+        context.table("weights", "int8_t", stored, "weights"),
+        bias_table(context, y.shape[3], context.constant(1), channel_axis, fold=True),
         *_scales(context, y.shape[3]),
-        "(uint32_t *)(void *)s",
+        scratch,
         *x.shape,
-        *y.shape[1:],
-        *w.shape[1:3],
+        *shapes,
         *attributes.stride,
         padding.top,
         padding.left,
