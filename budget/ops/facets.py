@@ -39,14 +39,7 @@ _TYPES = (DType.FLOAT32, DType.INT8, DType.INT16)
 def facets_of(operator: Operator) -> Facets:
     """What an operator declares."""
     kind = type(operator)
-    has_meaning = {
-        dtype: (
-            kind.run_float is not Operator.run_float
-            if dtype is DType.FLOAT32
-            else kind.run_quantized is not Operator.run_quantized
-        )
-        for dtype in _TYPES
-    }
+    has_integers = kind.run_quantized is not Operator.run_quantized
     cases = tuple(operator.cases())
     tested = {dtype for case in cases for dtype in case.dtypes}
     return Facets(
@@ -56,7 +49,7 @@ def facets_of(operator: Operator) -> Facets:
         {
             dtype: operator.witness if dtype is DType.FLOAT32 else "litert"
             for dtype in _TYPES
-            if has_meaning[dtype] and dtype in tested
+            if dtype in tested and (has_integers or dtype is DType.FLOAT32)
         }
         | operator.integer_witnesses,
     )

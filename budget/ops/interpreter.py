@@ -77,9 +77,6 @@ def run_node(
     except ModelError as error:
         error.where = error.where or where
         raise
-    except NotImplementedError:
-        kind = next((t.dtype.value for t in (*outputs, *types) if t is not None), "")
-        raise ModelError(f"there is no integer arithmetic for {kind} here", where=where) from None
     for name, type, result in zip(node.outputs, outputs, results, strict=True):
         if result.shape != type.shape or result.dtype != type.dtype.numpy:
             raise ModelError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from budget.errors import ModelError
 from budget.graph.types import Array, DType, TensorType
 from budget.records import record
 
@@ -137,7 +139,7 @@ class QuantizedCall:
     rounding: Rounding = Rounding.TFLITE
 
 
-class Operator:
+class Operator(ABC):
     """Base of all canonical operators; an instance has no state, one exists per operator.
 
     A subclass sets the class attributes, and overrides `infer`, `cost`, `run_float` and, where
@@ -161,29 +163,34 @@ class Operator:
     overwrites: ClassVar[tuple[int, ...]] = ()
     is_view: ClassVar[bool] = False
 
+    @abstractmethod
     def infer(self, attributes: Any, inputs: Sequence[TensorType | None]) -> tuple[TensorType, ...]:
         """Shapes and element types of the outputs (quantisation is not inferred).
 
         Raises:
             ModelError: the inputs do not go together.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def cost(
         self, attributes: Any, inputs: Sequence[TensorType | None], outputs: Sequence[TensorType]
     ) -> Cost:
         """Arithmetic and traffic of one execution."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run_float(self, attributes: Any, inputs: Sequence[Array | None]) -> tuple[Array, ...]:
         """Meaning on real numbers, in numpy; float32 in, float32 out."""
-        raise NotImplementedError
 
     def run_quantized(
         self, attributes: Any, inputs: Sequence[Array | None], call: QuantizedCall
     ) -> tuple[Array, ...]:
-        """Meaning on quantised integers, bit-exact with TFLite's reference kernels."""
-        raise NotImplementedError
+        """Meaning on quantised integers, bit-exact with TFLite's reference kernels.
+
+        Raises:
+            ModelError: TFLite has no integer kernel, or the numbers have no meaning to it.
+        """
+        kind = call.outputs[0].dtype.value
+        raise ModelError(f"there is no integer arithmetic for {kind} here")
 
     def reach_bytes(
         self,

@@ -206,7 +206,7 @@ def _window_sums(
 def _window_maxima(attributes: PoolAttributes, x: NDArray[Any], lowest: float) -> NDArray[Any]:
     rows, columns = _slides(attributes, x.shape)
     view: NDArray[Any] = windows(pad(x, rows, columns, lowest), rows, columns)
-    return np.max(view, axis=(4, 5))  # type: ignore[no-any-return]
+    return np.asarray(np.max(view, axis=(4, 5)))
 
 
 OPERATORS = (AveragePool2D(), MaxPool2D(), L2Pool2D())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import witnesses
 
 from budget.graph import DType
+from budget.ops.elementwise import Pow
 from budget.ops.facets import all_facets, facets_of, witness_table
-from budget.ops.operator import Operator
+from budget.ops.operator import Case
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "witnesses.md"
 
@@ -33,10 +35,13 @@ def test_every_witness_is_known() -> None:
                 assert dtype is DType.FLOAT32 and facets.name in witnesses.WITNESSES
 
 
-def test_an_empty_operator_lacks_everything() -> None:
-    class Empty(Operator):
+def test_an_operator_without_cases_lacks_everything() -> None:
+    class Empty(Pow):
         """Nothing."""
 
         name = "empty"
+
+        def cases(self) -> Iterator[Case]:
+            yield from ()
 
     assert facets_of(Empty()).missing == ("cases", "float32", "int8", "int16")
