@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from budget.api.data import MOST_SAMPLES, examples_in, read_inputs
-from budget.errors import MissingToolError, UsageError
+from budget.errors import UsageError
+from budget.features.picture import read_pixels
 from budget.graph import Array, DType, Graph, Tensor, TensorType
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".webp")
@@ -202,21 +203,7 @@ def read_picture(path: Path, type: TensorType, name: str = "") -> Any:
             where=str(path),
             hint="give its numbers as .npy",
         )
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError:
-        raise MissingToolError(
-            "pictures are read by the package pillow, which is not installed",
-            where=str(path),
-            hint="pip install 'mcu-budget[images]'",
-        ) from None
-    try:
-        with Image.open(path) as opened:
-            image = opened.convert("L" if shape[3] == 1 else "RGB")
-            image = image.resize((shape[2], shape[1]), Image.Resampling.BILINEAR)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise UsageError(f"cannot be read as a picture: {error}", where=str(path)) from None
-    return np.asarray(image, np.float64).reshape(shape)
+    return read_pixels(path, *shape[1:]).astype(np.float64).reshape(shape)
 
 
 def read_labels(path: str | Path) -> tuple[str, ...]:

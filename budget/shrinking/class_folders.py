@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.errors import BudgetError, MissingToolError, UsageError
+from budget.errors import BudgetError, UsageError
 from budget.features import FeatureSpec, extract, read_sound
+from budget.features.picture import import_pillow, read_pixels
 from budget.graph import Array, Graph
 from budget.records import record
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp"})
 SOUNDS = frozenset({".wav"})
 _NAMED = 5
-# Pillow's readers let out whatever a damaged file makes them trip over.
-_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, EOFError, struct.error, zlib.error)
 
 
 @record
@@ -133,25 +129,10 @@ def _image_reader(graph: Graph) -> Callable[[Path], Array]:
             where="--data",
             hint="give an .npz file",
         )
-    try:
-        from PIL import Image
-    except ImportError:
-        raise MissingToolError(
-            "images are read by Pillow, which is not installed",
-            where="--data",
-            hint="pip install 'mcu-budget[images]'",
-        ) from None
+    import_pillow()
 
     def read(path: Path) -> Array:
-        try:
-            with Image.open(path) as image:
-                small: Any = image.convert("L" if shape[3] == 1 else "RGB").resize(
-                    (shape[2], shape[1]), Image.Resampling.BILINEAR
-                )
-                return np.asarray(small, np.float32).reshape(shape[1:])
-        except (*_DAMAGE, Image.DecompressionBombError) as error:
-            # the file's own name stands before the reason already
-            raise UsageError(f"no image that can be read: {str(error)[:80]}") from None
+        return read_pixels(path, shape[1], shape[2], shape[3], ("PNG", "JPEG", "BMP"))
 
     return read
 

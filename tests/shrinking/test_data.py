@@ -161,7 +161,7 @@ def test_without_pillow_images_name_the_extra(
 ) -> None:
     place = folders(tmp_path / "set", {"a": 3, "b": 3})
     monkeypatch.setitem(__import__("sys").modules, "PIL", None)
-    with pytest.raises(MissingToolError, match="Pillow") as told:
+    with pytest.raises(MissingToolError, match="pillow") as told:
         load_sets(Source(str(place)), digits)
     assert "mcu-budget[images]" in told.value.hint
 
