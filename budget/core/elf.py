@@ -24,6 +24,7 @@ _LOAD, _SYMBOL_TABLE, _NO_BITS = 1, 2, 8
 _NO_KIND, _OBJECT, _FUNCTION = 0, 1, 2
 _ALLOCATED, _WRITABLE, _EXECUTABLE = 2, 1, 4
 _HINT = "give an executable linked for a Cortex-M"
+_LONGEST_NAME = 1 << 14
 Memory = Literal["code", "constants", "data", "bss"]
 
 
@@ -160,13 +161,12 @@ def _parse(data: bytes, name: str) -> Elf:
     ]
     names = rows[names_index] if rows else None
     sections = []
-    symbols: dict[str, Symbol] = {}
+    tables = [row for row in rows if row[1] == _SYMBOL_TABLE]  # the format allows one
+    symbols = _symbols(data, tables[-1], rows[tables[-1][6]]) if tables else {}
     for row in rows:
         if row[2] & _ALLOCATED and row[5]:
             label = "" if names is None else _text(data, names[4] + row[0])
             sections.append(Section(label, row[3], row[5], _memory(row[1], row[2])))
-        if row[1] == _SYMBOL_TABLE:
-            symbols = _symbols(data, row, rows[row[6]])
     return Elf(
         name, entry & ~1, tuple(s for s in segments if s is not None), tuple(sections), symbols
     )
@@ -214,12 +214,19 @@ def _symbols(data: bytes, table: tuple[int, ...], strings: tuple[int, ...]) -> d
 
 def _add_local(found: dict[str, Symbol], local: Iterable[Symbol]) -> None:
     """Static symbols of several files may share a name; later ones get a number."""
+    known = {(symbol.name, symbol.address) for symbol in found.values()}
+    numbers: dict[str, int] = {}
     for symbol in local:
-        name, number = symbol.name, 2
-        while name in found and found[name].address != symbol.address:
+        if (symbol.name, symbol.address) in known:
+            continue
+        known.add((symbol.name, symbol.address))
+        name, number = symbol.name, numbers.get(symbol.name, 2)
+        while name in found:
             name, number = f"{symbol.name}#{number}", number + 1
-        found.setdefault(name, Symbol(name, symbol.address, symbol.size_bytes, symbol.is_function))
+        numbers[symbol.name] = number
+        found[name] = Symbol(name, symbol.address, symbol.size_bytes, symbol.is_function)
 
 
 def _text(data: bytes, offset: int) -> str:
-    return data[offset : data.index(b"\0", offset)].decode("utf-8", "replace")
+    end = data.index(b"\0", offset, offset + _LONGEST_NAME)
+    return data[offset:end].decode("utf-8", "replace")

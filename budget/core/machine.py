@@ -32,6 +32,7 @@ _STACK_BYTES = 0x10_0000
 _SCRATCH = 0x9000_0000
 _SCRATCH_BYTES = 0x100_0000
 _HEAP_BYTES = 0x100_0000
+_MOST_BYTES = 0x800_0000  # of a program: more than any Cortex-M board carries
 
 _CODE, _BLOCK = 4, 8  # UC_HOOK_CODE, UC_HOOK_BLOCK
 _CALLBACK = ctypes.CFUNCTYPE(
@@ -74,7 +75,7 @@ class Machine:
 
     Raises:
         MissingToolError: the emulator is not installed.
-        FirmwareError: segments overlap or lie where the machine keeps its own memory.
+        FirmwareError: the program takes more memory than there is, or lies where none can be.
     """
 
     def __init__(self, elf: Elf) -> None:
@@ -242,6 +243,13 @@ class Machine:
         self._map(_STACK_TOP - _STACK_BYTES, _STACK_BYTES)
         self._map(_SCRATCH, _SCRATCH_BYTES)
         self.write(STOP, b"\xfe\xe7" * 2)  # b .
+        size_bytes = sum(segment.size_bytes for segment in self.elf.segments)
+        if size_bytes > _MOST_BYTES:
+            raise FirmwareError(
+                f"the program takes {size_bytes:,} bytes of memory, more than {_MOST_BYTES:,}",
+                where=self.elf.name,
+                hint="give an executable linked for a Cortex-M",
+            )
         for segment in self.elf.segments:
             room = _HEAP_BYTES if segment.writable else 0
             self._map(segment.address, segment.size_bytes + room)
