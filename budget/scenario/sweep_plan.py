@@ -6,6 +6,7 @@ import csv
 import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ _COLUMNS = {
     "rate": "rate",
 }
 _MOST_POINTS = 10_000_000
+_MOST_NAMED = 50_000
 
 
 @record
@@ -135,10 +137,18 @@ def _from_axes(name: str, table: dict[str, Any]) -> SweepPlan:
         _numbers(f"{name}: {key}", dimension, table.get(key))
         for key, dimension in _NUMBERED.items()
     )
+    named = prod(len(names[key]) for key in _NAMED)
+    size = named * len(areas) * len(rates)
+    if named > _MOST_NAMED or size > _MOST_POINTS:
+        raise UsageError(
+            f"{size:,} combinations, {named:,} of them of names; at most {_MOST_POINTS:,} and "
+            f"{_MOST_NAMED:,} are priced at once",
+            where=name,
+            hint="divide the plan",
+        )
     grid_area = np.repeat(areas, len(rates))
     grid_rate = np.tile(rates, len(areas))
     combinations = list(product(*(names[key] for key in _NAMED)))
-    size = len(combinations) * len(grid_area)
     blocks = []
     for number, chosen in enumerate(combinations):
         for start in range(0, len(grid_area), BLOCK_ROWS):
@@ -213,7 +223,13 @@ def _quantity(where: str, dimension: str, text: str) -> float:
 
 
 def _from_rows(name: str, text: str) -> SweepPlan:
-    rows = csv.DictReader(text.splitlines())
+    try:
+        return _from_table(name, csv.DictReader(text.splitlines()))
+    except csv.Error as error:
+        raise UsageError(f"the table is damaged: {error}", where=name) from None
+
+
+def _from_table(name: str, rows: csv.DictReader[str]) -> SweepPlan:
     for key in rows.fieldnames or ():
         if key not in _COLUMNS:
             raise UsageError(

@@ -46,6 +46,7 @@ _ACCEPTED = (
     "or clock_mhz, energy_j, energy_mj or energy_uj, supply_v, device, note; or an export of "
     "a Nordic PPK2, a Joulescope, or an EnergyRunner log"
 )
+_LARGEST = 1e15  # beyond any instrument, and products of three stay numbers
 _THROUGHPUT = re.compile(r"[Mm]edian throughput is\s+(\d+\.?\d*|\.\d+)\s+inf", re.ASCII)
 _ENERGY = re.compile(r"[Mm]edian energy cost is\s+(\d+\.?\d*|\.\d+)\s+uJ", re.ASCII)
 
@@ -127,7 +128,7 @@ def _energy_runner(text: str, path: Path) -> Reading:
 
 
 def _inverse(rate_hz: float) -> float | None:
-    return 1.0 / rate_hz if rate_hz > 0 else None
+    return 1.0 / rate_hz if 1e-9 < rate_hz < 1e9 else None
 
 
 def _ppk2(
@@ -137,7 +138,7 @@ def _ppk2(
         raise UsageError(
             "the instrument logs current alone", where=str(path), hint="add --voltage, as in 3.0V"
         )
-    rows = list(csv.reader(lines[1:]))
+    rows = list(_rows(lines[1:], path))
     time_s = _column(rows, 0, path) * 1e-3
     power_w = _column(rows, 1, path) * 1e-6 * supply_v
     digital = None
@@ -151,7 +152,7 @@ def _ppk2(
 def _joulescope(
     lines: Sequence[str], header: Sequence[str], path: Path, supply_v: float | None
 ) -> Reading:
-    rows = list(csv.reader(lines[1:]))
+    rows = list(_rows(lines[1:], path))
     time_s = _column(rows, 0, path)
     current_a = _column(rows, 1, path)
     if "voltage" in header:
@@ -175,6 +176,10 @@ def _pulses(
     path: Path,
     supply_v: float,
 ) -> Reading:
+    if (np.diff(time_s) < 0).any():
+        raise UsageError(
+            "the trace's time runs backwards", where=str(path), hint="export the trace again"
+        )
     if digital is None or not digital.any():
         low, high = np.percentile(power_w, [5, 95])
         digital = power_w > (low + high) / 2
@@ -182,12 +187,12 @@ def _pulses(
     rises = [int(i) + 1 for i in edges if digital[i + 1]]
     falls = [int(i) + 1 for i in edges if not digital[i + 1]]
     found = []
-    for rise in rises:
-        fall = next((f for f in falls if f > rise), None)
-        if fall is not None:
-            seconds = float(time_s[fall] - time_s[rise])
-            spacing = np.diff(time_s[rise : fall + 1])
-            found.append((seconds, float((power_w[rise:fall] * spacing).sum())))
+    if rises and falls and falls[0] < rises[0]:
+        del falls[0]  # of a pulse that began before the trace
+    for rise, fall in zip(rises, falls):
+        seconds = float(time_s[fall] - time_s[rise])
+        spacing = np.diff(time_s[rise : fall + 1])
+        found.append((seconds, float((power_w[rise:fall] * spacing).sum())))
     if not found:
         raise UsageError(
             "the trace holds no whole inference",
@@ -200,9 +205,23 @@ def _pulses(
     return Reading("", "", latency_s, None, None, energy_j, supply_v, where)
 
 
-def _column(rows: Sequence[Sequence[str]], index: int, path: Path) -> NDArray[np.float64]:
+def _rows(lines: Sequence[str], path: Path) -> Iterator[list[str]]:
     try:
-        return np.array([float(row[index]) for row in rows])
+        yield from csv.reader(lines)
+    except csv.Error as error:
+        raise UsageError(
+            f"the table is damaged: {error}", where=str(path), hint="export it again"
+        ) from None
+
+
+def _column(rows: Sequence[Sequence[str]], index: int, path: Path) -> NDArray[np.float64]:
+    if not rows:
+        raise UsageError("the trace is empty", where=str(path), hint="export the trace again")
+    try:
+        values = np.array([float(row[index]) for row in rows])
+        if not (np.abs(values) < _LARGEST).all():
+            raise ValueError
+        return values
     except (ValueError, IndexError):
         raise UsageError(
             f"column {index + 1} holds something that is not a number",
@@ -215,7 +234,7 @@ def _table(lines: Sequence[str], header: Sequence[str], path: Path) -> Iterator[
     unknown = sorted(set(header) - _KNOWN)
     if unknown:
         raise UsageError(f"column {unknown[0]!r} is not known", where=str(path), hint=_ACCEPTED)
-    for number, cells in enumerate(csv.reader(lines[1:]), 2):
+    for number, cells in enumerate(_rows(lines[1:], path), 2):
         where = f"{path}: row {number}"
         row = dict(zip(header, (cell.strip() for cell in cells)))
         latency_s, energy_j = _quantity(row, "latency", where), _quantity(row, "energy", where)
