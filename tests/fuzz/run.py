@@ -30,7 +30,7 @@ MAX_INPUT_BYTES = 64 << 10
 HANG_SECONDS = 60
 MANY_FINDINGS = 200
 SOUND_INPUTS = 200
-MAX_SOUND_BYTES = 16 << 10
+MIN_SOUND_BYTES = 1 << 10  # mutants grow, and large ones are slow and no richer
 ADDRESS_BYTES = 6 << 30  # what is asked for beyond it fails, and is a finding
 
 
@@ -48,6 +48,8 @@ class Judge:
         self.inputs = self.accepted = self.refused = 0
         self.slowest_s = 0.0
         self.sound: list[bytes] = []
+        largest = max(map(len, self.target.seeds()))
+        self.most_sound_bytes = max(MIN_SOUND_BYTES, 2 * largest)
         self.found: dict[str, int] = {}
         self.before = self.peak = _peak_bytes()
 
@@ -59,7 +61,7 @@ class Judge:
         try:
             if accepted(self.target, data):
                 self.accepted += 1
-                if len(data) < MAX_SOUND_BYTES:
+                if len(data) <= self.most_sound_bytes:
                     self._remember(data)
             else:
                 self.refused += 1

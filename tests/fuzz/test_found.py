@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import sys
+import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -58,3 +61,64 @@ def test_weights_without_type_or_shape_are_refused(name: str) -> None:
 
 def test_a_throughput_with_two_points_is_no_number() -> None:
     assert not accepted(TARGETS["export"], b"Median throughput is 3.1.5 inf./sec.\n")
+
+
+def test_more_combinations_than_can_be_priced_are_refused() -> None:
+    names = ", ".join(f'"{number}"' for number in range(40))
+    plan = "".join(f"{key} = [{names}]\n" for key in ("models", "devices", "sources"))
+    with pytest.raises(BudgetError, match="64,000 of them of names"):
+        TARGETS["sweep"].run(plan.encode() + b'rates = ["1/s"]\n')
+    with pytest.raises(BudgetError, match="damaged"):
+        TARGETS["sweep"].run(b"model,device,rate\n" + b"x" * 200_000 + b",a,1/s\n")
+
+
+def test_a_trace_of_many_pulses_takes_no_square_of_their_number() -> None:
+    rows = [f"{at},1,{at % 2}" for at in range(60_000)]
+    start = time.process_time()
+    user_files.run_export("\n".join(["Timestamp(ms),Current(uA),D0", *rows]).encode())
+    assert time.process_time() - start < 3
+
+
+def test_static_symbols_of_one_name_are_numbered_in_no_time() -> None:
+    from budget.core.elf import load_elf
+
+    start = time.process_time()
+    symbols = load_elf(_elf(symbols=20_000), "fuzz.elf").symbols
+    assert time.process_time() - start < 3
+    assert len(symbols) == 20_000 and symbols["a#20000"].address == 0x8000 + 2 * 19_999
+
+
+def test_a_program_that_no_board_could_hold_is_refused() -> None:
+    pytest.importorskip("unicorn")
+    with pytest.raises(BudgetError, match="2,147,483,648 bytes"):
+        user_files.run_elf(_elf(memory_bytes=1 << 31))
+
+
+def _elf(symbols: int = 0, memory_bytes: int = 16) -> bytes:
+    """A segment of zeros; static functions that are all called ``a``."""
+    table = b"".join(
+        struct.pack("<IIIBBH", 1, 0x8000 + 2 * number, 2, 2, 0, 1) for number in range(symbols)
+    )
+    at = 52 + 32
+    end = at + len(table)
+    header = struct.pack(
+        "<16sHHIIIIIHHHHHH", b"\x7fELF\1\1\1" + bytes(9), 2, 40, 1, 0, 52, end + 4, 0, 52, 32, 1,
+        40, 3, 2,
+    )  # fmt: skip
+    load = struct.pack("<8I", 1, 0, 0x2000_0000, 0x2000_0000, 0, memory_bytes, 6, 4)
+    sections = bytes(40) + struct.pack("<10I", 0, 2, 0, 0, at, len(table), 2, 0, 4, 16)
+    sections += struct.pack("<10I", 0, 3, 0, 0, end, 3, 0, 0, 1, 0)
+    return header + load + table + b"\0a\0\0" + sections
+
+
+def test_a_picture_of_many_pixels_is_refused_before_they_are_there() -> None:
+    pytest.importorskip("PIL")
+    header = struct.pack(">IIBBBBB", 9000, 9000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", header), (b"IDAT", b""), (b"IEND", b"")):
+        data += struct.pack(">I", len(body)) + name + body
+        data += zlib.crc32(name + body).to_bytes(4, "big")
+    with pytest.raises(BudgetError, match="81,000,000 pixels"):
+        user_files.run_picture(data)
+    with pytest.raises(BudgetError, match="cannot identify"):  # what starts another program
+        user_files.run_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
