@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,7 +182,7 @@ def best(graph: Graph, calibration: Calibration, recipe: Recipe) -> tuple[Graph,
     return quantized_with(graph, calibration, chosen.settings), trials
 
 
-def _steps() -> Iterator[tuple[dict[str, object], ...]]:
+def _steps() -> Iterator[tuple[dict[str, Any], ...]]:
     yield ({"correction": "bias"}, {"correction": "round"})
     yield ({"ranges": "headroom"}, {"ranges": "mse"}, {"ranges": "percentile"})
     yield ({"equalised": 1.5}, {"equalised": 8.0})
@@ -189,9 +190,8 @@ def _steps() -> Iterator[tuple[dict[str, object], ...]]:
     yield ({"weight_ranges": "mse"},)
 
 
-def _changed(settings: Settings, changes: Mapping[str, object]) -> Settings:
-    names = {"equalised", "correction"}
-    own = {name: value for name, value in changes.items() if name in names}
-    of_recipe = {name: value for name, value in changes.items() if name not in names}
-    recipe = replace(settings.recipe, **of_recipe) if of_recipe else settings.recipe  # type: ignore[arg-type]
-    return replace(settings, recipe=recipe, **own)  # type: ignore[arg-type]
+def _changed(settings: Settings, changes: Mapping[str, Any]) -> Settings:
+    """With other values, whether they are the settings' own or their recipe's."""
+    own = {name: changes[name] for name in ("equalised", "correction") if name in changes}
+    of_recipe = {name: value for name, value in changes.items() if name not in own}
+    return replace(settings, recipe=replace(settings.recipe, **of_recipe), **own)

@@ -100,8 +100,8 @@ def _made(
 
 
 @record
-class Int8(Way):
-    """Everything in 8 bits.
+class _OneWidth(Way):
+    """Every layer at the same width.
 
     Attributes:
         ranges: ``auto`` tries all and equalisation, and keeps what its outputs show is best.
@@ -111,14 +111,20 @@ class Int8(Way):
     ranges: str = "auto"
     correction: str = "bias"
 
-    name: ClassVar[str] = "int8"
-    words: ClassVar[str] = "quantises weights and activations to 8 bits"
     stage: ClassVar[Stage] = Stage.PRECISION
 
     @classmethod
     def strengths(cls) -> tuple[Strength, ...]:
         """Ranges and corrections."""
         return (_RANGES, _CORRECTION)
+
+
+@record
+class Int8(_OneWidth):
+    """Everything in 8 bits."""
+
+    name: ClassVar[str] = "int8"
+    words: ClassVar[str] = "quantises weights and activations to 8 bits"
 
     def apply(self, graph: Graph, calibration: Calibration) -> Shrunk:
         """Quantises; every layer's own noise is among the reasons.
@@ -132,25 +138,11 @@ class Int8(Way):
 
 
 @record
-class Int16x8(Way):
-    """Activations in 16 bits, weights in 8.
-
-    Attributes:
-        ranges: of activations; they are symmetric and cover all that was seen.
-        correction: of rounding weights.
-    """
-
-    ranges: str = "auto"
-    correction: str = "bias"
+class Int16x8(_OneWidth):
+    """Activations in 16 bits, symmetric and over all that was seen; weights in 8."""
 
     name: ClassVar[str] = "int16x8"
     words: ClassVar[str] = "quantises weights to 8 bits and activations to 16"
-    stage: ClassVar[Stage] = Stage.PRECISION
-
-    @classmethod
-    def strengths(cls) -> tuple[Strength, ...]:
-        """Ranges and corrections."""
-        return (_RANGES, _CORRECTION)
 
     def apply(self, graph: Graph, calibration: Calibration) -> Shrunk:
         """Quantises; operators without 16-bit arithmetic stay in float.
