@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def shorten(name: str, most: int = 60) -> str:
+    """A name that gives up its middle where it is longer: converters join many with semicolons."""
+    if len(name) <= most:
+        return name
+    end = max(0, (most - 1) // 2)
+    return f"{name[: max(0, most - 1 - end)]}…{name[len(name) - end :]}"
+
+
 class BudgetError(Exception):
     """A problem with the user's input or machine, told in one sentence with a hint.
 

@@ -9,6 +9,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.text import Text
 
+from budget.errors import shorten
+
 _LEAST = 8
 # behind a separator or white space, a dot or hyphen before a word, and before its capital
 _BREAK = re.compile(r"(?<=[_/(,:=;\]\s])|(?<=[.-])(?=[A-Za-z])|(?<=[a-z])(?=[A-Z])")
@@ -24,15 +26,8 @@ class OneLine:
 
     name: str
 
-    def shown(self, width: int) -> str:
-        """As much of it as a width holds."""
-        if len(self.name) <= width:
-            return self.name
-        end = max(0, (width - 1) // 2)
-        return f"{self.name[: max(0, width - 1 - end)]}…{self.name[len(self.name) - end :]}"
-
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text(self.shown(options.max_width), no_wrap=True)
+        yield Text(shorten(self.name, options.max_width), no_wrap=True)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(min(_LEAST, len(self.name)), len(self.name))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from budget.errors import UnsupportedModelError
+from budget.errors import UnsupportedModelError, shorten
 from budget.formats.tensorflow_schema import GRAPH_DEF, NODE_DEF, SCHEMAS, DataType
 from budget.formats.tensorflow_values import (
     TYPES_BY_DTYPE,
@@ -36,6 +36,7 @@ class Translation:
         self.nodes: list[bytes] = []
         self.names: dict[str, str] = {}
         self.problems: list[str] = []
+        self.quantized: dict[str, str] = {}  # tensors and their types
         self._taken: set[str] = set()
         self._held: set[str] = set()
 
@@ -64,14 +65,19 @@ class Translation:
             if graph.constant(name) is not None:
                 self.ref(name)
         self.problems = list(dict.fromkeys(self.problems))
+        if self.quantized:
+            types = ", ".join(sorted(set(self.quantized.values())))
+            first = shorten(next(iter(self.quantized)))
+            many = len(self.quantized)
+            self.problems.insert(0, f"{many} tensors are quantised ({types}), as {first!r} is")
 
     def _require_plain(self, name: str, type: TensorType) -> None:
         if type.is_quantized or type.dtype not in TYPES_BY_DTYPE:
-            self.problems.append(f"{name!r} is quantised ({type.dtype.value})")
+            self.quantized[name] = type.dtype.value
 
     def refuse(self, node: Node, reason: str) -> None:
         """Notes that a node cannot be written."""
-        self.problems.append(f"{node.name!r} ({node.op}): {reason}")
+        self.problems.append(f"{shorten(node.name)!r} ({node.op}): {reason}")
 
     def free(self, wanted: str) -> str:
         """A free name, which is then taken."""
@@ -93,7 +99,7 @@ class Translation:
         if data is not None and tensor not in self._held:
             self._held.add(tensor)
             if self.type(tensor).is_quantized:
-                self.problems.append(f"{tensor!r} is quantised ({self.type(tensor).dtype.value})")
+                self.quantized[tensor] = self.type(tensor).dtype.value
             self._add_constant(name, data)
         return name
 
@@ -187,7 +193,7 @@ def write_canonical_graphdef(graph: Graph) -> tuple[bytes, tuple[str, ...], tupl
             + "; ".join(shown)
             + (f"; and {more} more" if more else ""),
             where=graph.source.name or graph.name,
-            hint="give the float model; quantised ones go through transforms of .tflite graphs",
+            hint="write a .tflite file, or give the float model",
         )
     versions = SCHEMAS["VersionDef"].new(producer=PRODUCER).encode()
     message = GRAPH_DEF.new(node=translation.nodes, versions=versions)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.table import Table
 
+from budget.errors import shorten
 from budget.report.names import OneLine, Parts
 
 names = st.text("ab_/.:=(), 19", min_size=1, max_size=40).map(str.strip).filter(bool)
@@ -38,7 +39,7 @@ def test_parts_break_between_words() -> None:
 
 @given(names, st.integers(3, 30))
 def test_one_line_keeps_both_ends(name: str, width: int) -> None:
-    shown = OneLine(name).shown(width)
+    shown = shorten(name, width)
     assert len(shown) == min(width, len(name))
     if len(name) > width:
         head, _, tail = shown.partition("…")
