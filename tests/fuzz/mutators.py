@@ -130,20 +130,24 @@ def _flatbuffer_places(data: bytes) -> list[int]:
 
 
 def protobuf(data: bytes, chance: Random) -> bytes:
-    """Changes, drops, doubles and swaps fields at any depth; lengths stay right."""
+    """Changes, drops, doubles and swaps fields at any depth; lengths stay right.
+
+    Only the messages on the way to a field are taken apart, as files have hundreds of others.
+    """
     if chance.random() < 0.15:
         return raw(data, chance)
-    tree = _parse_protobuf(data)
-    if not tree:
-        return raw(data, chance)
     for _ in range(chance.choice((1, 1, 2, 3))):
-        _change_protobuf(tree, chance)
-    return _write_protobuf(tree)
+        data = _changed(data, chance, data)
+    return data
 
 
-def _parse_protobuf(data: bytes, depth: int = 0) -> list[list[Any]] | None:
-    """[number, wire type, value or list of fields]; None if the bytes are no message."""
-    fields: list[list[Any]] = []
+_Field = tuple[int, int, Any, bool]  # number, wire type, value, whether it holds a message
+
+
+@lru_cache(8192)
+def _fields(data: bytes) -> tuple[_Field, ...] | None:
+    """A message's fields; None if the bytes are no message."""
+    fields: list[_Field] = []
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -154,12 +158,12 @@ def _parse_protobuf(data: bytes, depth: int = 0) -> list[list[Any]] | None:
             value, at = _varint(data, at)
             if at < 0:
                 return None
-            fields.append([number, 0, value])
+            fields.append((number, 0, value, False))
         elif wire in (1, 5):
             size = 8 if wire == 1 else 4
             if at + size > len(data):
                 return None
-            fields.append([number, wire, data[at : at + size]])
+            fields.append((number, wire, data[at : at + size], False))
             at += size
         elif wire == 2:
             size, at = _varint(data, at)
@@ -168,11 +172,78 @@ def _parse_protobuf(data: bytes, depth: int = 0) -> list[list[Any]] | None:
             inner = data[at : at + size]
             at += size
             printable = size > 1 and inner.isascii() and inner.decode().isprintable()
-            parsed = None if depth > 20 or printable else _parse_protobuf(inner, depth + 1)
-            fields.append([number, 2, inner if parsed is None else parsed])
+            is_message = size > 0 and not printable and _fields(inner) is not None
+            fields.append((number, 2, inner, is_message))
         else:
             return None
-    return fields
+    return tuple(fields)
+
+
+def _joined(fields: Sequence[_Field]) -> bytes:
+    out = bytearray()
+    for number, wire, value, _ in fields:
+        out += _to_varint(number << 3 | wire)
+        if wire == 0:
+            out += _to_varint(value)
+        elif wire == 2:
+            out += _to_varint(len(value)) + value
+        else:
+            out += value
+    return bytes(out)
+
+
+def _place(fields: Sequence[_Field], chance: Random) -> int:
+    """A field, the likelier the larger it is."""
+    weights = [len(value) + 2 if wire == 2 else 2 for _, wire, value, _ in fields]
+    return chance.choices(range(len(fields)), weights)[0]
+
+
+def _elsewhere(data: bytes, chance: Random) -> _Field | None:
+    """Some field at some depth."""
+    found = None
+    while fields := _fields(data):
+        found = fields[_place(fields, chance)]
+        if not found[3] or chance.random() < 0.2:
+            break
+        data = found[2]
+    return found
+
+
+def _changed(data: bytes, chance: Random, whole: bytes) -> bytes:
+    """A message with a change in it, or in a message that it holds."""
+    known = _fields(data)
+    if not known:
+        return raw(data, chance)
+    fields = list(known)
+    index = _place(fields, chance)
+    number, wire, value, is_message = fields[index]
+    if is_message and chance.random() < 0.85:
+        fields[index] = (number, 2, _changed(value, chance, whole), True)
+        return _joined(fields)
+    kind = chance.randrange(8)
+    if kind == 0:
+        del fields[index]
+    elif kind == 1:
+        fields.insert(chance.randint(0, len(fields)), fields[index])
+    elif kind == 2:
+        fields.insert(index, _elsewhere(whole, chance) or fields[index])
+    elif kind == 3:
+        other = chance.choice((number + 1, max(1, number - 1), chance.randint(1, 30)))
+        fields[index] = (other, wire, value, is_message)
+    elif wire == 0:
+        value = chance.choice((*INTEGERS, -1, value + 1, value - 1))
+        fields[index] = (number, 0, value, False)
+    elif wire != 2:
+        fields[index] = (number, wire, chance.randbytes(len(value)), False)
+    elif is_message:
+        fields[index] = (number, 2, value[: chance.randint(0, 40)], False)
+    else:
+        donor = _elsewhere(whole, chance)
+        if donor is not None and donor[1] == 2 and chance.random() < 0.5:
+            fields[index] = (number, 2, donor[2], donor[3])
+        else:
+            fields[index] = (number, 2, raw(value, chance), False)
+    return _joined(fields)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -187,20 +258,6 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return 0, -1
 
 
-def _write_protobuf(fields: list[list[Any]]) -> bytes:
-    out = bytearray()
-    for number, wire, value in fields:
-        out += _to_varint(number << 3 | wire)
-        if wire == 0:
-            out += _to_varint(value)
-        elif wire == 2:
-            inner = _write_protobuf(value) if isinstance(value, list) else value
-            out += _to_varint(len(inner)) + inner
-        else:
-            out += value
-    return bytes(out)
-
-
 def _to_varint(value: int) -> bytes:
     value &= (1 << 64) - 1
     out = bytearray()
@@ -209,38 +266,6 @@ def _to_varint(value: int) -> bytes:
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-def _change_protobuf(tree: list[list[Any]], chance: Random) -> None:
-    messages = [tree]
-    for message in messages:
-        messages += [value for _, wire, value in message if wire == 2 and isinstance(value, list)]
-    messages = [message for message in messages if message]
-    if not messages:
-        return
-    message = chance.choice(messages)
-    index = chance.randrange(len(message))
-    field = message[index]
-    kind = chance.randrange(8)
-    if kind == 0:
-        del message[index]
-    elif kind == 1:
-        message.insert(chance.randint(0, len(message)), deepcopy(field))
-    elif kind == 2:  # from elsewhere
-        other = chance.choice(messages)
-        if other is not message:
-            message.insert(index, deepcopy(chance.choice(other)))
-    elif kind == 3:
-        field[0] = chance.choice((field[0] + 1, field[0] - 1, chance.randint(1, 30)))
-    elif field[1] == 0:
-        field[2] = chance.choice((*INTEGERS, -1, field[2] + 1, field[2] - 1))
-    elif field[1] != 2:
-        field[2] = chance.randbytes(len(field[2]))
-    elif isinstance(field[2], bytes):
-        others = [f[2] for m in messages for f in m if f[1] == 2 and isinstance(f[2], bytes)]
-        field[2] = chance.choice(others) if chance.random() < 0.5 else raw(field[2], chance)
-    else:
-        message[index] = [field[0], 2, _write_protobuf(field[2])[: chance.randint(0, 40)]]
 
 
 def json_text(data: bytes, chance: Random) -> bytes:
