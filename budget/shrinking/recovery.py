@@ -22,29 +22,18 @@ from budget.graph import Array, Graph
 from budget.records import record
 from budget.shrinking.atomic import write_atomically
 from budget.shrinking.examples import Examples
+from budget.tf.regime import Regime
 
 
 @record
-class Training:
+class Training(Regime):
     """How a network is fine-tuned.
 
     Attributes:
-        epochs: passes over the examples and their copies.
         copies: changed copies of each example that are learned from as well.
-        batch: examples of one step.
-        rate: learning rate, see `budget.tf.training.Regime`.
-        temperature: of distillation.
-        label_share: of the loss that comes from labels, where there are any.
-        seed: of the order of examples.
     """
 
-    epochs: int = 14
     copies: int = 6
-    batch: int = 64
-    rate: float = 3e-3
-    temperature: float = 3.0
-    label_share: float = 0.1
-    seed: int = 0
 
 
 @record
@@ -174,13 +163,10 @@ def recover(
 
     start = None if checkpoint is None else _load_state(checkpoint, module, model.values())
     lesson = module.Lesson(examples.batches(), examples.labels, taught)
-    regime = module.Regime(
-        how.epochs, how.batch, how.rate, how.temperature, how.label_share, how.seed
-    )
     losses = module.train(
         model,
         lesson,
-        regime,
+        how,
         rounded=rounded,
         progress=epoch_done,
         start=start,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from budget.errors import UsageError
 from budget.graph import Array
+from budget.tf.regime import Regime
 from budget.tf.trainable import Rounded, Trainable, logits_of
 
 Progress = Callable[[int, float], None]
@@ -36,27 +37,6 @@ class Lesson:
     inputs: Mapping[str, Array]
     labels: NDArray[np.int64] | None = None
     taught: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class Regime:
-    """How it is trained.
-
-    Attributes:
-        epochs: passes over the examples.
-        batch: examples of one step.
-        rate: learning rate of Adam; it warms up, then decays along a cosine.
-        temperature: by which outputs are softened where they are compared with the original's.
-        label_share: of the loss that comes from labels, where there are labels and an original.
-        seed: of the order of examples.
-    """
-
-    epochs: int = 10
-    batch: int = 64
-    rate: float = 1e-3
-    temperature: float = 2.0
-    label_share: float = 0.3
-    seed: int = 0
 
 
 @dataclass
