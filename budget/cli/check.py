@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,7 @@ from budget.cli import options
 from budget.cli.life import takes_life
 
 if TYPE_CHECKING:
+    from budget.api.check import Check
     from budget.api.gate import Gate
     from budget.scenario.schema import Scenario
 
@@ -92,30 +95,15 @@ def check(
         "input_shapes": options.shapes(input_shape),
     }
     result = run(model, **given)
-    comparisons = None
-    if against is not None:
-        from budget.api.against import compare_documents, load_document
+    old = None
+    if against is not None and against.endswith(".json"):
+        from budget.api.against import load_document
 
-        if against.endswith(".json"):
-            old = load_document(Path(against))
-        else:
-            old = run(against, **given).to_json()
-        comparisons = compare_documents(old, result.to_json())
-    if junit is not None or github:
-        from budget.api.gate import gate_of
-
-        _report_files(gate_of(result), junit=junit, github=github, json=json)
-    if comparisons is not None and json:
-        from budget.report.console import print_json
-
-        changes = [comparison.to_json() for comparison in comparisons]
-        print_json({**result.to_json(), "against": changes})
-    else:
-        report_check(result, explain=explain, json=json)
-        if comparisons is not None:
-            from budget.report.against import report_comparisons
-
-            report_comparisons(comparisons)
+        old = load_document(Path(against))
+    elif against is not None:
+        old = run(against, **given).to_json()
+    show = partial(report_check, result, explain=explain, json=json)
+    _report(result, show, old, junit=junit, github=github, json=json)
     raise typer.Exit(result.verdict.exit_code)
 
 
@@ -137,27 +125,48 @@ def _check_gate(
     from budget.report.gate import report_gate
 
     gate = run_gate(path)
-    comparisons = None
-    if against is not None:
-        from budget.api.against import compare_documents, load_document
+    old = None
+    if against is not None and against.endswith(".toml"):
+        old = run_gate(Path(against)).to_json()
+    elif against is not None:
+        from budget.api.against import load_document
 
-        if against.endswith(".toml"):
-            old = run_gate(Path(against)).to_json()
-        else:
-            old = load_document(Path(against))
-        comparisons = compare_documents(old, gate.to_json())
-    _report_files(gate, junit=junit, github=github, json=json)
+        old = load_document(Path(against))
+    show = partial(report_gate, gate, json=json)
+    _report(gate, show, old, junit=junit, github=github, json=json)
+    raise typer.Exit(gate.exit_code)
+
+
+def _report(
+    result: Check | Gate,
+    show: Callable[[], None],
+    old: Mapping[str, Any] | None,
+    *,
+    junit: Path | None,
+    github: bool,
+    json: bool,
+) -> None:
+    """Writes and prints everything that was asked for; `show` prints the result alone."""
+    comparisons = None
+    if old is not None:
+        from budget.api.against import compare_documents
+
+        comparisons = compare_documents(old, result.to_json())
+    if junit is not None or github:
+        from budget.api.gate import Gate, gate_of
+
+        gate = result if isinstance(result, Gate) else gate_of(result)
+        _report_files(gate, junit=junit, github=github, json=json)
     if comparisons is not None and json:
         from budget.report.console import print_json
 
-        print_json({**gate.to_json(), "against": [c.to_json() for c in comparisons]})
-    else:
-        report_gate(gate, json=json)
-        if comparisons is not None:
-            from budget.report.against import report_comparisons
+        print_json({**result.to_json(), "against": [c.to_json() for c in comparisons]})
+        return
+    show()
+    if comparisons is not None:
+        from budget.report.against import report_comparisons
 
-            report_comparisons(comparisons)
-    raise typer.Exit(gate.exit_code)
+        report_comparisons(comparisons)
 
 
 def _report_files(gate: Gate, *, junit: Path | None, github: bool, json: bool) -> None:

@@ -48,7 +48,7 @@ def _needs(comparison: Comparison) -> Table:
         table.add_column(heading, justify="right")
     for name, unit, old, new in comparison.needs:
         row = ["–" if v is None else units.format(v, unit) for v in (old, new)]
-        table.add_row(escape(name), *row, _change(old, new))
+        table.add_row(escape(text.constraint_name(name)), *row, _change(old, new))
     return table
 
 

@@ -15,14 +15,6 @@ from budget.report.console import out_console, print_json, print_notes
 from budget.report.ledger import render_ledger
 from budget.verdict import Constraint, Verdict
 
-_NAMES = {
-    "ram": "RAM",
-    "power": "average power",
-    "cold-start-voltage": "cold start, V",
-    "cold-start-power": "cold start, W",
-    "peak-current": "peak current",
-}
-
 
 def report_check(check: Check, *, explain: bool = False, json: bool = False) -> None:
     """Prints the verdict as tables, or as one JSON document."""
@@ -130,7 +122,7 @@ def render_constraints(check: Check) -> Table:
 
 
 def _label(check: Check, constraint: Constraint) -> str:
-    name = _NAMES.get(constraint.name, constraint.name)
+    name = text.constraint_name(constraint.name)
     source = check.question.source
     if constraint.name == "power" and source is not None:
         area = check.question.area_m2
@@ -163,7 +155,7 @@ def _verdict_line(check: Check) -> Text:
     for remedy in check.remedies:
         by_constraint.setdefault(remedy.constraint, []).append(remedy.text)
     for name, texts in by_constraint.items():
-        label = _NAMES.get(name, name)
+        label = text.constraint_name(name)
         line.append(f"\n{label}: ", style="bold")
         line.append("needs " + ", or ".join(texts), style="default")
     if check.verdict is Verdict.TOO_CLOSE:

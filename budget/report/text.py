@@ -25,6 +25,20 @@ VERDICT_TEXT = {
 }
 
 
+_CONSTRAINTS = {
+    "ram": "RAM",
+    "power": "average power",
+    "cold-start-voltage": "cold start, V",
+    "cold-start-power": "cold start, W",
+    "peak-current": "peak current",
+}
+
+
+def constraint_name(name: str) -> str:
+    """As tables call a constraint, or another amount."""
+    return _CONSTRAINTS.get(name, name)
+
+
 def cited(reference: Reference) -> str:
     """A reference's title and address, and when and where it was seen."""
     url = f" <{reference.url}>" if reference.url else ""
