@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,20 +16,13 @@ from budget.errors import UsageError
 from budget.transforms.tool.nodes import NodeDef, NodeGraph
 from budget.transforms.tool.pipeline import plan_steps
 
-# these are the ten lines of the README
-SOURCE = '''\
-from dataclasses import dataclass
-from budget.transforms.tool.patterns import ANY, Pattern, rewrite
-from budget.transforms.tool.transform import Transform
-
-@dataclass(frozen=True)
-class MergeRelus(Transform):
-    """Relu(Relu(x)) = Relu(x)."""
-    called = "merge_relus"
-    def apply(self, graph, context):
-        twice = Pattern("Relu", (Pattern("Relu", (Pattern(capture="x"),), single=True),))
-        return rewrite(graph, twice, lambda m: m.root.changed(inputs=(m.tensors["x"],)), context)
-'''
+ROOT = Path(__file__).resolve().parents[3]
+# the very lines that the README shows
+(SOURCE,) = (
+    block
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    if "class MergeRelus(Transform)" in block
+)
 INFO = "merge_relus-1.0.dist-info"
 FILES = {
     "merge_relus.py": SOURCE,
