@@ -9,7 +9,7 @@ few minutes for each compiler. Compilers that are not named keep what the table 
 table that ships is made by
 
     python tests/benchmarks/code_size.py --compilers arm-none-eabi-gcc
-    python tests/benchmarks/code_size.py --compilers clang --few
+    python tests/benchmarks/code_size.py --compilers clang,ziglang --few
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from budget.ops import registry  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
 from budget.shrinking.quantize import quantize_int8, random_samples  # noqa: E402
 from budget.tuning.code_size import COMPILERS, make_table  # noqa: E402
+from budget.tuning.core_code import CORES, measure_core  # noqa: E402
 from budget.zoo import load  # noqa: E402
 
 NETWORKS = (
@@ -51,6 +52,10 @@ NETWORKS = (
     "mobilenet_v1?alpha=0.17&resolution=96&classes=3",
     "mobilenet_v1?alpha=0.22&resolution=96&classes=2",
     "mobilenet_v2?alpha=0.35&resolution=96&classes=4",
+)
+FOR_CORES = (
+    *("ds_cnn", "ds_cnn?width=20&blocks=3&classes=5", "resnet8", "resnet8?width=13"),
+    *("autoencoder", "digits_cnn", "mobilenet_v1?alpha=0.25&resolution=96&classes=2"),
 )
 FEW = ("ds_cnn", "resnet8", "autoencoder", "mobilenet_v1?alpha=0.25&resolution=96&classes=2")
 """One network of each kind: other int8 networks like them are predicted well."""
@@ -124,17 +129,30 @@ def programs(
         yield plan_for(graph, portable)
 
 
+def for_cores(options: EmitOptions) -> Iterator[Program]:
+    """Networks in int8, as they are emitted for a core."""
+    for quantized, _ in networks(FOR_CORES):
+        yield plan_for(quantized, options)
+
+
 def main(arguments: list[str]) -> None:
     """Measures, and writes the table."""
     named = [arg for before, arg in pairwise(arguments) if before == "--compilers"]
     names = named[0].split(",") if named else list(COMPILERS)
     place = Path(codegen.__file__).parent / TABLE
+    if "--cores" in arguments:
+        whole = json.loads(place.read_text())
+        whole["cores"] = {core: measure_core(for_cores, core) for core in CORES}
+        place.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
+        return
     few = "--few" in arguments
     with_singles = not few and "--networks" not in arguments
     chosen = FEW if few else NETWORKS
     table = make_table(partial(programs, names=chosen, with_singles=with_singles), names)
     known = json.loads(place.read_text()).get("compilers", {}) if place.exists() else {}
     table["compilers"] = {**known, **table["compilers"]}
+    if place.exists():
+        table["cores"] = json.loads(place.read_text()).get("cores", {})
     lines = json.dumps(table, indent=1, sort_keys=True)
     place.write_text(lines + "\n")
 

@@ -63,21 +63,25 @@ def test_painted_firmware_needs_what_was_predicted(models: Path, model: str) -> 
         assert abs(found[1] - predicted.stack_bytes) <= allowed, source.options.optimise
 
 
+OTHERS = {"clang": (0.02, 8), "ziglang": (0.04, 24)}
+"""Compilers whose tables are of fewer networks: how far flash, and RAM in bytes, may be off."""
+
+
 @needs_gcc
 @pytest.mark.slow
-@pytest.mark.parametrize("compiler", sorted({"clang", *compilers()} - {GCC}))
+@pytest.mark.parametrize("compiler", OTHERS)
 @pytest.mark.parametrize("model", MODELS)
 def test_other_compilers(models: Path, model: str, compiler: str) -> None:
-    """Fewer networks made their tables, none of them these."""
     try:
         code_size.require_compiler(compiler)
     except MissingToolError as error:
         pytest.skip(str(error))
+    flash_ratio, ram_bytes = OTHERS[compiler]
     found = list(rows(models, (model,), compiler))
     assert [row.mode for row in found] == list(OPTIMISE)
     for row in found:
-        assert abs(row.flash_error) < 0.05, row.mode
-        assert abs(row.predicted_ram_bytes - row.ram_bytes) <= 16, row.mode
+        assert abs(row.flash_error) < flash_ratio, row.mode
+        assert abs(row.predicted_ram_bytes - row.ram_bytes) <= ram_bytes, row.mode
         assert row.predicted.unknown == (), row.mode
 
 
@@ -93,7 +97,8 @@ def test_shipped_models_are_predicted(model: str, mode: str) -> None:
     assert predicted.unknown == ()
 
 
-def test_table_was_made_of_every_mode() -> None:
+def test_table_was_made_of_every_compiler_and_mode() -> None:
+    assert set(compilers()) == {GCC, *OTHERS}
     for compiler, table in load_table()["compilers"].items():
         assert set(table["modes"]) == set(OPTIMISE)
         assert compiler[:5] in table["version"] or "clang" in table["version"]
