@@ -301,7 +301,7 @@ def test_documents_that_cannot_be_compared(repository: Path) -> None:
     (repository / "bad.json").write_text('{"command": "check"}')
     with pytest.raises(UsageError, match="of a check, the new one of a gate"):
         budget("--against", "bad.json")
-    with pytest.raises(UsageError, match="not as it should be: .constraints"):
+    with pytest.raises(UsageError, match=r"not as it should be: .constraints"):
         budget("zoo:digits", "-d", "stm32l4r5", "--against", "bad.json")
 
 
