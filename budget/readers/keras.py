@@ -38,7 +38,10 @@ from budget.readers.keras_weights import (
     quantization_notes,
 )
 
-MAX_NODES = 1 << 20
+MAX_CALLS = 2_000
+MAX_CALLS_EACH = 32
+"""A model that is called many times stands for many layers; but not for these and for so many
+for each layer and call in the file, as doubling at each depth would soon outgrow any memory."""
 MAX_ELEMENTS = 1 << 40
 _KEEPS_TYPE = IDENTITIES | set(
     (
@@ -97,6 +100,8 @@ class _Reader:
         self.notes: list[str] = []
         self.wanted: dict[LayerEntry, list[Weight]] = {}
         self.constants: dict[LayerEntry, list[str]] = {}
+        stored = sum(1 + len(layer.calls) for _, layer in model.walk())
+        self.calls, self.most_calls = 0, MAX_CALLS + MAX_CALLS_EACH * stored
 
     def read(self, model: ModelEntry) -> None:
         """Declares inputs, walks the layers, declares outputs."""
@@ -245,9 +250,12 @@ class _Reader:
         self, layer: LayerEntry, call: Call, tensors: Sequence[str], prefix: str
     ) -> list[str]:
         """Nodes for one call; ``tensors`` are its operands that are computed, in order."""
-        if len(self.builder.nodes) >= MAX_NODES:
+        self.calls += 1
+        if self.calls > self.most_calls:
             raise CorruptModelError(
-                f"the model has more than {MAX_NODES:,} nodes", where=self.where
+                f"models inside it are called so often that it has more than "
+                f"{self.most_calls:,} layers",
+                where=self.where,
             )
         path = prefix + layer.name
         if layer.model is not None:

@@ -13,7 +13,10 @@ from budget.formats.tensorflow_values import FunctionName, PlaceholderName
 from budget.readers.graphdef import FlatNode, decode_node, node_of
 
 MAX_CALL_DEPTH = 64
-MAX_NODES = 1_000_000
+MAX_NODES = 2_000
+MAX_NODES_EACH = 32
+"""Functions may become so many nodes, and so many more for each node that the file holds: those
+that call another twice, down to some depth, would soon outgrow any memory."""
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall", "TPUPartitionedCall")
 _WRAPPER = re.compile(r"^((Stateful)?PartitionedCall(_\d+)?/)+")
@@ -46,6 +49,7 @@ class FunctionLibrary:
         self.where = where
         self._raw: dict[str, bytes] = {}
         self._decoded: dict[str, Message] = {}
+        self.decoded_nodes = 0
         for raw in library.function:
             self._raw[_name_of(raw, where)] = raw
 
@@ -62,6 +66,7 @@ class FunctionLibrary:
             raise CorruptModelError(f"function {name!r} is not in the library", where=where)
         if name not in self._decoded:
             self._decoded[name] = FUNCTION_DEF.decode(self._raw[name], f"{self.where}: {name}")
+            self.decoded_nodes += len(self._decoded[name].node_def)
         return self._decoded[name]
 
     def called_by(self, node: FlatNode) -> FunctionName | None:
@@ -103,6 +108,7 @@ def inline_calls(
         UnsupportedModelError: an operator's output cannot be told.
     """
     by_name = {node.name: node for node in nodes}
+    given = len(by_name)
     done: dict[str, FlatNode] = {}
     depth: dict[str, int] = {}
     stack = [node_of(item) for item in outputs]
@@ -115,7 +121,8 @@ def inline_calls(
         if called is not None:
             level = depth.get(name, 0) + 1
             where = f"{library.where}: node {name!r} ({node.op})"
-            if level > MAX_CALL_DEPTH or len(by_name) > MAX_NODES:
+            most = MAX_NODES + (given + library.decoded_nodes) * MAX_NODES_EACH
+            if level > MAX_CALL_DEPTH or len(by_name) > most:
                 raise CorruptModelError("functions call each other without end", where=where)
             body, node = _body(node, called, library, where)
             for part in body:

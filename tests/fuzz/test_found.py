@@ -122,3 +122,26 @@ def test_a_picture_of_many_pixels_is_refused_before_they_are_there() -> None:
         user_files.run_picture(data)
     with pytest.raises(BudgetError, match="cannot identify"):  # what starts another program
         user_files.run_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+
+
+def test_functions_that_double_are_refused_in_time() -> None:
+    """Each calls the next twice: some thousand bytes would be a thousand million operators."""
+    dtype = 'attr { key: "T" value { type: DT_FLOAT } }'
+    signature = (
+        'signature { name: "NAME" input_arg { name: "a" type: DT_FLOAT } '
+        'output_arg { name: "b" type: DT_FLOAT } }'
+    )
+    text = 'node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } '
+    text += 'attr { key: "shape" value { shape { dim { size: 4 } } } } } '
+    text += 'node { name: "y" op: "f0" input: "x" } library {'
+    for depth in range(30):
+        calls = "".join(
+            f'node_def {{ name: "n{n}" op: "f{depth + 1}" input: "{source}" {dtype} }}\n'
+            for n, source in ((0, "a"), (1, "n0:b:0"))
+        )
+        text += f"function {{ {signature.replace('NAME', f'f{depth}')} {calls}"
+        text += ' ret { key: "b" value: "n1:b:0" } }\n'
+    start = time.process_time()
+    with pytest.raises(CorruptModelError, match="without end"):
+        TARGETS["pbtxt"].run((text + "}").encode())
+    assert time.process_time() - start < 3
