@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loop_seeds import loops
 from mutators import zipped
 
 from budget.graph import DType, Graph, GraphBuilder, QuantParams, TensorType
@@ -233,10 +234,10 @@ def graphdef() -> list[bytes]:
 
 @cache
 def pbtxt() -> list[bytes]:
-    """The same in the text form."""
+    """The same in the text form, and loops inside loops."""
     from budget.formats.protobuf_text import format_text
 
-    return [format_text(message).encode() for message in _graphs()]
+    return [*(format_text(message).encode() for message in _graphs()), loops(1, 3), loops(2, 2)]
 
 
 @cache

@@ -15,6 +15,7 @@ from budget.errors import BudgetError, CorruptModelError, ModelError
 sys.path.insert(0, str(Path(__file__).parent))
 
 import user_files
+from loop_seeds import loops
 from targets import TARGETS, accepted
 
 
@@ -145,3 +146,12 @@ def test_functions_that_double_are_refused_in_time() -> None:
     with pytest.raises(CorruptModelError, match="without end"):
         TARGETS["pbtxt"].run((text + "}").encode())
     assert time.process_time() - start < 3
+
+
+def test_loops_inside_loops_are_refused_in_time() -> None:
+    """Each runs sixty times: thousands of millions of steps at a depth of six."""
+    assert accepted(TARGETS["pbtxt"], loops(2, 3))
+    start = time.process_time()
+    with pytest.raises(BudgetError, match="too many steps"):
+        TARGETS["pbtxt"].run(loops(6, 60))
+    assert time.process_time() - start < 5

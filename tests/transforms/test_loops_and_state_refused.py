@@ -194,6 +194,10 @@ def test_long_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tflite_loops, "MAX_UNROLLED_NODES", 5)
     with pytest.raises(UnsupportedModelError, match="too many to unroll"):
         lower(loop(3))
+    monkeypatch.setattr(tflite_loops, "MAX_VISITS", 5)
+    with pytest.raises(UnsupportedModelError, match="too many steps"):
+        lower(loop(9))
+    monkeypatch.undo()
     monkeypatch.setattr(tflite_loops, "MAX_TRIPS", 4)
     with pytest.raises(UnsupportedModelError, match="more than 4 times"):
         lower(loop(9))

@@ -81,8 +81,9 @@ def lower_tensorflow(graph: Graph, *, as_is: bool = False) -> Graph:
 
 
 class _Lowering:
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, visits: list[int] | None = None) -> None:
         self.graph = graph
+        self.visits = [0] if visits is None else visits  # one count for loops inside loops
         self.context = Context(graph)
         self.values: dict[str, Any] = self.context.values
         self.problems: dict[str, list[str]] = {}
@@ -162,6 +163,9 @@ class _Lowering:
         """Lowers all that the results need into a context, with given arguments."""
         values: dict[str, Any] = context.values
         self.context, self.values = context, values
+        self.visits[0] += len(self.graph.nodes)
+        if self.visits[0] > tensorflow_loops.MAX_VISITS:
+            raise UnsupportedModelError("the model's loops take too many steps")
         for tensor in self.graph.constants:
             values[tensor.name] = tensor.data
         for name, value in zip(self.graph.inputs, arguments, strict=True):
@@ -264,7 +268,7 @@ class _Runner(tensorflow_loops.Runner):
 
     def run(self, body: Graph, arguments: Sequence[Any], c: Context) -> list[Any]:
         """Results of a body; what it holds that is unknown is the whole model's problem."""
-        inner = _Lowering(body)
+        inner = _Lowering(body, self.outer.visits)
         results = inner.run_body(c.nested(body), arguments)
         if c.builder is self.outer.context.builder:
             for op, names in inner.problems.items():
@@ -274,7 +278,7 @@ class _Runner(tensorflow_loops.Runner):
 
     def constants(self, body: Graph, arguments: Sequence[Any]) -> list[Any]:
         """Results that are constants if only some arguments are."""
-        results = _Lowering(body).run_body(Context(body), arguments)
+        results = _Lowering(body, self.outer.visits).run_body(Context(body), arguments)
         return [value if isinstance(value, np.ndarray) else None for value in results]
 
 

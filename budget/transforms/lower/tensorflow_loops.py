@@ -15,7 +15,9 @@ from budget.transforms.lower.recurrent import emit_recurrent
 from budget.transforms.lower.tensorflow_context import Context, Value
 
 MAX_TRIPS = 20_000
-MAX_UNROLLED_NODES = 200_000
+MAX_UNROLLED_NODES = 20_000
+MAX_VISITS = 100_000
+"""Nodes of bodies that are looked at for all loops of a model, those inside others included."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,8 @@ def from_tensor(c: Context, node: Node) -> Any:
     """The slices of a tensor along its first dimension."""
     whole = c.values[node.inputs[0]]
     shape = c.shape(whole)
+    if shape[0] > MAX_TRIPS:
+        raise c.unsupported(node, f"a list of {shape[0]} tensors")
     return TensorList((None,) * shape[0], whole, shape[1:])
 
 

@@ -74,6 +74,7 @@ class Lowering:
         notes: assumptions that the user must be told of.
         bodies: of loops, whose nodes are just being lowered.
         handles: tensor that refers to a variable → the variable's name.
+        visits: nodes of loops' bodies that were looked at.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -83,6 +84,7 @@ class Lowering:
         self.notes: dict[str, None] = dict.fromkeys(graph.source.notes)
         self.bodies: list[Graph] = []
         self.handles: dict[str, str] = {}
+        self.visits = 0
         self._problems: list[str] = []
         self._mismatches: list[str] = []
         self._node_names: set[str] = set()

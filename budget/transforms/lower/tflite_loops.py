@@ -15,7 +15,9 @@ from budget.transforms.lower.tflite import Lowering, Refused, Rule
 from budget.transforms.lower.tflite_elementwise import check_operands
 
 MAX_TRIPS = 20_000
-MAX_UNROLLED_NODES = 200_000
+MAX_UNROLLED_NODES = 20_000
+MAX_VISITS = 100_000
+"""Nodes of bodies that are looked at for all loops of a model, those inside others included."""
 
 
 def _while(lowering: Lowering, node: Node) -> None:
@@ -63,6 +65,7 @@ class _Loop:
                 return found
             if len(found) > MAX_TRIPS:
                 raise Refused(f"it runs more than {MAX_TRIPS:,} times")
+            _visit(self.lowering, len(self.cond.nodes) + len(self.body.nodes))
             following = _constants(self.body, current)
             current = [
                 old if is_fixed else None if old is None else new
@@ -227,6 +230,12 @@ def _set(lowering: Lowering, name: str, data: Array | None) -> None:
         lowering.tensors[name] = replace(tensor, type=type, data=data)
 
 
+def _visit(lowering: Lowering, count: int) -> None:
+    lowering.visits += count
+    if lowering.visits > MAX_VISITS:
+        raise Refused("the model's loops take too many steps")
+
+
 def _constants(body: Graph, arguments: Sequence[Array | None]) -> list[Array | None]:
     """Results of a body that are constants if only some arguments are."""
     from budget.transforms.lower.tflite_folding import fold
@@ -243,6 +252,7 @@ def _constants(body: Graph, arguments: Sequence[Array | None]) -> list[Array | N
 
 def _inline(lowering: Lowering, body: Graph, arguments: Sequence[str], prefix: str) -> list[str]:
     """Lowers a body with the given arguments; names of its results."""
+    _visit(lowering, len(body.nodes))
     names = dict(zip(body.inputs, arguments))
     for name, tensor in body.tensors.items():
         if name in names:

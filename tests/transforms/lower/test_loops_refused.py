@@ -80,6 +80,15 @@ def far_read(x: Any) -> Any:
     )
 
 
+def long_slices(x: Any) -> Any:
+    tf = tensorflow_models.tensorflow()
+    many = tf.concat([x, tf.zeros([29_999, 4])], 0)
+    handle = tf.raw_ops.TensorListFromTensor(tensor=many, element_shape=[4])
+    return x + tf.raw_ops.TensorListGetItem(
+        input_handle=handle, index=7, element_shape=[4], element_dtype=tf.float32
+    )
+
+
 def far_write(x: Any) -> Any:
     tf = tensorflow_models.tensorflow()
     written = tf.raw_ops.TensorListSetItem(input_handle=reserved(3), index=7, item=x)
@@ -103,6 +112,7 @@ def stacked(handle: Any) -> Any:
         (far_read, "element 7 of a list of 3"),
         (far_write, "element 7 of a list of 3"),
         (long, "a list of 30000 tensors"),
+        (long_slices, "a list of 30000 tensors"),
     ],
 )
 def test_lists(call: Callable[[Any], Any], said: str) -> None:
