@@ -333,7 +333,7 @@ def text(data: bytes, chance: Random) -> bytes:
             stop = min(len(words), at + chance.randint(1, 20))
             words[at:at] = words[at:stop]
         elif kind == 3:
-            words[at] *= chance.choice((2, 3, 50, 3000 if len(data) < 20_000 else 2))
+            words[at] *= chance.choice((2, 2, 3, 3, 10, 50, 50, 3000 if len(data) < 20_000 else 2))
         elif kind == 4:
             del words[at : at + chance.randint(1, 20)]
         else:
