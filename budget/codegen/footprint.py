@@ -5,7 +5,8 @@ compiler, bytes of code and of stack of steps by the kernel function they call a
 arguments, which decide what the compiler leaves out and what it keeps on the stack; code of each
 shared kernel, of the helper functions of each kernel file, and of what is linked from the C
 library, by the mathematical functions used; and the interface. Stack is what a step was seen to
-change, on painted memory. Functions in assembly are counted instruction by instruction.
+change, on painted memory. Functions in assembly are counted instruction by instruction. Kernels
+that are tuned for cores without DSP instructions were measured on Cortex-M3 and M0+, with GCC.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from budget.codegen import kernels
 from budget.codegen.context import StepCode
+from budget.codegen.options import EmitOptions
 from budget.codegen.source import Source
 from budget.codegen.thumb import assembly_functions
 from budget.plan.program import Step
@@ -120,8 +122,11 @@ def predict(
         table: of measured sizes; the one that ships if not given.
         compiler: one of those in the table.
     """
-    whole = (load_table() if table is None else table)["compilers"][compiler]
+    tables = load_table() if table is None else table
+    whole = tables["compilers"][compiler]
     mode = whole["modes"][source.options.optimise]
+    if compiler == GCC:
+        mode = _with_core(mode, tables.get("cores", {}), source.options)
     by_hand = assembly(source)
     code, deepest = 0.0, 0
     unknown: list[str] = []
@@ -153,6 +158,17 @@ def predict(
         whole["version"],
         tuple(sorted(set(unknown))),
     )
+
+
+def _with_core(
+    mode: Mapping[str, Any], cores: Mapping[str, Any], options: EmitOptions
+) -> Mapping[str, Any]:
+    """The table of a mode with what was measured of kernels for the target alone."""
+    core = "cortex-m0plus" if options.target == "cortex-m0" else options.target
+    own = cores.get(core, {}).get(options.optimise)
+    if own is None:
+        return mode
+    return {**mode, **{name: {**mode[name], **known} for name, known in own.items()}}
 
 
 def assembly(source: Source) -> dict[str, tuple[int, int]]:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -83,8 +83,13 @@ class Measured:
     static_bytes: int
 
 
-def measure(source: Source, compiler: str = COMPILER) -> Measured:
+def measure(source: Source, compiler: str = COMPILER, cpu: Sequence[str] | None = None) -> Measured:
     """Compiles, links and runs a written program.
+
+    Args:
+        source: written for the core.
+        compiler: one of `COMPILERS`.
+        cpu: flags of GCC for another core than Cortex-M4.
 
     Raises:
         MissingToolError: the compiler, or the GNU tools that link, are not installed.
@@ -98,10 +103,11 @@ def measure(source: Source, compiler: str = COMPILER) -> Measured:
         prefix = source.options.name
         flags = [source.options.compiler_flag, "-ffunction-sections", "-fdata-sections"]
         flags += _headers(compiler)
+        command = COMPILERS[compiler] if cpu is None else (GCC, *cpu)
         for unit in (prefix, "main"):
-            _run([*COMPILERS[compiler], *flags, "-c", f"{unit}.c", "-o", f"{unit}.o"], folder)
+            _run([*command, *flags, "-c", f"{unit}.c", "-o", f"{unit}.o"], folder)
         objects = [f"{prefix}.o", "main.o"]
-        _run([GCC, *CPU, *_LINK, "-o", "linked", *objects, "-lm"], folder)
+        _run([GCC, *(cpu or CPU), *_LINK, "-o", "linked", *objects, "-lm"], folder)
         ours = _symbols(_run(["arm-none-eabi-nm", "-S", f"{prefix}.o"], folder))
         linked = _sections((folder / "map").read_text(), "text|rodata|data|ARM")
         library = sum(size for file, size in linked if file not in objects)

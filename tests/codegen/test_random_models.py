@@ -39,7 +39,10 @@ def repeat(examples: int) -> settings:
 
 
 modes = st.tuples(
-    st.sampled_from(["time", "size", "balanced"]), st.booleans(), st.sampled_from(list(Rounding))
+    st.sampled_from(["time", "size", "balanced"]),
+    st.booleans(),
+    st.sampled_from(list(Rounding)),
+    st.sampled_from(["portable", "cortex-m3", "cortex-m4"]),
 )
 
 
@@ -64,13 +67,15 @@ def built(programs: list[tuple[Program, EmitOptions]], folder: Path) -> Iterator
         yield LoadedModel(program, options.name, library)
 
 
-def compare_all(drawn: list[tuple[object, tuple[str, bool, Rounding]]]) -> None:
+def compare_all(drawn: list[tuple[object, tuple[str, bool, Rounding, str]]]) -> None:
     """Final outputs, with everything removed, fused and overlaid that the mode allows."""
     programs, graphs = [], []
-    for index, (structure, (optimise, remove, rounding)) in enumerate(drawn):
+    for index, (structure, (optimise, remove, rounding, target)) in enumerate(drawn):
         graph = network(structure)
-        options = EmitOptions(name=f"m{index}", optimise=optimise, rounding=rounding)
-        programs.append((plan(graph, remove_constant_channels=remove), options))
+        options = EmitOptions(f"m{index}", target, optimise, rounding=rounding)
+        target = options.kernel_target
+        program = plan(graph, remove_constant_channels=remove, target=target, optimise=optimise)
+        programs.append((program, options))
         graphs.append(graph)
     with tempfile.TemporaryDirectory() as folder:
         for graph, model, (_, options) in zip(

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from firmware import BOARDS, available, build, selftest
 from host import HostModel, random_inputs
 from layers import Layers
 from virtual import VirtualModel
@@ -135,6 +136,15 @@ def test_on_the_core(
     assert all(step.variant for step in program.steps)
     options = EmitOptions(name="layers", target=core, optimise=optimise, rounding=rounding)
     check(VirtualModel(program, options), program, rounding)
+
+
+@pytest.mark.skipif(not available(), reason="no arm-none-eabi-gcc or qemu-system-arm")
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("core", CORES)
+def test_in_qemu(family: Callable[[Layers, bool], None], core: str, tmp_path: Path) -> None:
+    program = plan(graph_of(family, 10, extreme=True), target=core)
+    elf = build(program, tmp_path, EmitOptions(name="layers", target=core), BOARDS[core])
+    assert "PASS" in selftest(elf, BOARDS[core])
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import pytest
 
 import budget.plan
 from budget.api.models import prepare
-from budget.estimate.inference import estimate_inference
+from budget.estimate.inference import estimate_inference, step_cycles
 from budget.hardware import library
 from budget.plan import plan
 from budget.plan.kernel_cycles import load_table, predicted_cycles, table_sha256
@@ -101,7 +101,7 @@ def test_the_hash_is_of_the_file_that_ships() -> None:
     assert table_sha256() == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("device", ["stm32l4r5", "stm32u575", "stm32h7a3", "rp2040"])
+@pytest.mark.parametrize("device", ["stm32l4r5", "stm32u575", "stm32h7a3"])
 def test_our_runtime_is_estimated_from_the_table(device: str) -> None:
     profile, runtime = library.device(device), library.runtime("budget-c")
     program = plan(prepare("zoo:hotword").graph, remove_constant_channels=True, target=profile.core)
@@ -114,3 +114,23 @@ def test_our_runtime_is_estimated_from_the_table(device: str) -> None:
         assert ratio == pytest.approx(1.0)  # no wait states at 16 MHz
         fast = estimate_inference(program, profile, runtime)
         assert fast.cycles is not None and fast.cycles.value > result.cycles.value
+
+
+@pytest.mark.parametrize("name", ["zoo:hotword", "zoo:tiny-ic", "zoo:tiny-ad"])
+@pytest.mark.parametrize("core", ["cortex-m3", "cortex-m0plus"])
+def test_cores_without_dsp_instructions_have_prices_of_their_own(core: str, name: str) -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("capstone")
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the prices were found with gcc")
+    from budget.api.measure import measure
+
+    prices = library.runtime("budget-c").on(core)
+    program = plan(prepare(name).graph, remove_constant_channels=True, target=core)
+    assert any(step.variant.startswith("scalar-") for step in program.steps)
+    expected = sum(float(step_cycles(step, program, prices).value) for step in program.steps)
+    residual = prices.table.residual_ratio
+    assert residual is not None and residual.low is not None and residual.high is not None
+    found = measure(name, core=core, compiler="gcc")
+    assert found.bit_exact
+    assert residual.low < found.count.cycles / expected < residual.high

@@ -19,11 +19,11 @@
 #define SCALAR_UNUSED __attribute__((unused))
 #endif
 
-/* Long functions that take little of the time: one copy serves all callers. */
+/* Functions of which one copy serves all callers: they are long, or need all registers there are. */
 #if defined(__clang__)
-#define SCALAR_CALLED __attribute__((noinline))
+#define SCALAR_CALLED __attribute__((noinline, unused))
 #elif defined(__GNUC__)
-#define SCALAR_CALLED __attribute__((noinline, noclone))
+#define SCALAR_CALLED __attribute__((noinline, noclone, unused))
 #else
 #define SCALAR_CALLED
 #endif

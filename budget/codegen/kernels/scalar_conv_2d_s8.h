@@ -4,50 +4,59 @@
  * multiplication by a weight then serves two pixels. */
 
 /* Writes, or adds in the upper halves, a run of one pixel's numbers. */
-static inline uint32_t *scalar_widen_s8(
-    uint32_t *column, const int8_t *from, int32_t step, int32_t count, int32_t is_upper)
+static SCALAR_CALLED uint32_t *scalar_widen_s8(
+    uint32_t *column, const int8_t *from, int32_t count, int32_t is_upper)
 {
     if (is_upper) {
-        for (; count >= 4; count -= 4, from += 4 * step, column += 8) {
+        for (; count >= 4; count -= 4, from += 4, column += 8) {
             column[0] += (uint32_t)from[0] << 16;
-            column[2] += (uint32_t)from[step] << 16;
-            column[4] += (uint32_t)from[2 * step] << 16;
-            column[6] += (uint32_t)from[3 * step] << 16;
+            column[2] += (uint32_t)from[1] << 16;
+            column[4] += (uint32_t)from[2] << 16;
+            column[6] += (uint32_t)from[3] << 16;
         }
-        for (; count > 0; count--, from += step, column += 2) {
+        for (; count > 0; count--, from++, column += 2) {
             *column += (uint32_t)*from << 16;
         }
         return column;
     }
-    for (; count >= 4; count -= 4, from += 4 * step, column += 8) {
+    for (; count >= 4; count -= 4, from += 4, column += 8) {
         column[0] = (uint32_t)from[0];
-        column[2] = (uint32_t)from[step];
-        column[4] = (uint32_t)from[2 * step];
-        column[6] = (uint32_t)from[3 * step];
+        column[2] = (uint32_t)from[1];
+        column[4] = (uint32_t)from[2];
+        column[6] = (uint32_t)from[3];
     }
-    for (; count > 0; count--, from += step, column += 2) {
+    for (; count > 0; count--, from++, column += 2) {
         *column = (uint32_t)*from;
     }
     return column;
 }
 
-/* What the pixel whose window begins at line h, place v sees; the zero point outside the image. */
+/* The same of a run outside the image, where every number is the zero point. */
+static SCALAR_CALLED uint32_t *scalar_pad_s8(
+    uint32_t *column, int32_t zero_in, int32_t count, int32_t is_upper)
+{
+    for (; count > 0; count--, column += 2) {
+        *column = is_upper ? *column + ((uint32_t)zero_in << 16) : (uint32_t)zero_in;
+    }
+    return column;
+}
+
+/* What the pixel whose window begins at line h, place v sees. */
 static SCALAR_CALLED void scalar_column_s8(
     const int8_t *x, uint32_t *column, int32_t is_upper, int32_t in_h, int32_t in_w, int32_t in_c,
     int32_t k_h, int32_t k_w, int32_t h, int32_t v, int32_t zero_in)
 {
-    const int8_t zero = (int8_t)zero_in;
     const int32_t left = v < 0 ? (-v < k_w ? -v : k_w) : 0;
     const int32_t right = in_w - v < k_w ? (in_w > v ? in_w - v : 0) : k_w;
     for (int32_t i = 0; i < k_h; i++, h++) {
         if (h < 0 || h >= in_h || left >= right) {
-            column = scalar_widen_s8(column, &zero, 0, k_w * in_c, is_upper);
+            column = scalar_pad_s8(column, zero_in, k_w * in_c, is_upper);
             continue;
         }
-        column = scalar_widen_s8(column, &zero, 0, left * in_c, is_upper);
+        column = scalar_pad_s8(column, zero_in, left * in_c, is_upper);
         column = scalar_widen_s8(
-            column, x + (h * in_w + v + left) * in_c, 1, (right - left) * in_c, is_upper);
-        column = scalar_widen_s8(column, &zero, 0, (k_w - right) * in_c, is_upper);
+            column, x + (h * in_w + v + left) * in_c, (right - left) * in_c, is_upper);
+        column = scalar_pad_s8(column, zero_in, (k_w - right) * in_c, is_upper);
     }
 }
 

@@ -1,10 +1,12 @@
 #include "fixed_point.h"
+#include "scalar.h"
 /* Requantisation in as few instructions as cores without DSP instructions can do it in; rounds as
  * `requantize_twice` and `requantize_once` do, for multipliers below 1/4. */
 
 /* The high 32 bits of a * q, and of 2 * a * q to nearest, ties upwards; 0 <= q. */
-#if defined(__ARM_ARCH_ISA_THUMB) && __ARM_ARCH_ISA_THUMB == 1
+#if SCALAR_ASSEMBLY == 1
 /* Armv6-M multiplies 32 bits by 32 to 32 only: products of halves. */
+#define SCALAR_SCALING static SCALAR_CALLED
 static inline int32_t scalar_high_multiply(int32_t a, int32_t q, int32_t doubled)
 {
     const uint32_t a_low = (uint32_t)a & 0xffffu;
@@ -17,6 +19,7 @@ static inline int32_t scalar_high_multiply(int32_t a, int32_t q, int32_t doubled
     return doubled ? 2 * high + (int32_t)((lower + 0x4000u) >> 15) : high + (int32_t)(lower >> 16);
 }
 #else
+#define SCALAR_SCALING static inline
 static inline int32_t scalar_high_multiply(int32_t a, int32_t q, int32_t doubled)
 {
     return doubled ? doubling_high_multiply(a, q) : (int32_t)(((int64_t)a * q) >> 32);
@@ -24,7 +27,7 @@ static inline int32_t scalar_high_multiply(int32_t a, int32_t q, int32_t doubled
 #endif
 
 /* x * q / 2^31 / 2^(places + 1), rounded twice, ties of the second rounding away from zero. */
-static inline int32_t scalar_requantize_twice(int32_t x, int32_t q, int32_t places)
+SCALAR_SCALING int32_t scalar_requantize_twice(int32_t x, int32_t q, int32_t places)
 {
     int32_t scaled = scalar_high_multiply(x, q, 1);
     scaled += scaled >> 31;
@@ -32,7 +35,7 @@ static inline int32_t scalar_requantize_twice(int32_t x, int32_t q, int32_t plac
 }
 
 /* x * q / 2^31 / 2^(places + 1), rounded once, ties upwards; places is 1 or more, or q is 0. */
-static inline int32_t scalar_requantize_once(int32_t x, int32_t q, int32_t places)
+SCALAR_SCALING int32_t scalar_requantize_once(int32_t x, int32_t q, int32_t places)
 {
     return ((scalar_high_multiply(x, q, 0) >> (places - 1)) + 1) >> 1;
 }
