@@ -118,7 +118,7 @@ def from_capacitor(
         BudgetError: the storage is no capacitor, or see `check`.
     """
     life = scenario_of(scenario, Scenario(device=device or "", storage=storage or ""))
-    require(life.device, "device", "--device msp430fr5994")
+    require(life.device, "device", "--device stm32u575")
     require(life.storage, "storage", "--storage 470uF:3.3V:1.8V")
     # a rate plays no part here
     question = question_of(replace(life, rate_hz=life.rate_hz or 1.0))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Adds the command to the application."""
     app.command(
-        epilog="Example:  budget intermittent zoo:hotword --device msp430fr5994 --storage "
+        epilog="Example:  budget intermittent zoo:hotword --device stm32u575 --storage "
         "470uF:3.3V:1.8V --source indoor-light --area 10cm2"
     )(intermittent)
 
