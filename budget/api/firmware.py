@@ -21,6 +21,7 @@ _HINT = "give a folder that 'budget emit' wrote"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 # what may stand in a compiler's command without being taken for an option, or for another folder
 _PATH = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9_.-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_LONGEST_PATH = 200
 _MOST_ELEMENTS = 1 << 28
 
 
@@ -203,7 +204,7 @@ def _is_sound(manifest: Mapping[str, Any]) -> bool:
         and options.get("io") in IO
         and isinstance(options.get("target"), str)
         and isinstance(files, dict)
-        and all(_PATH.fullmatch(path) for path in files)
+        and all(_PATH.fullmatch(path) and len(path) <= _LONGEST_PATH for path in files)
         and isinstance(layers, list)
         and all(_is_layer(layer) for layer in layers)
         and all(isinstance(found, list) and all(map(_is_tensor, found)) for found in tensors)

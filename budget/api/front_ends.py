@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from os.path import isfile
 from pathlib import Path
 
 from budget.errors import UsageError
@@ -23,7 +24,7 @@ def specification_path(text: str) -> Path:
         path = MODELS / f"{text.removeprefix('zoo:')}.features.toml"
     else:
         path = Path(text)
-    if not path.is_file():
+    if not isfile(path):  # noqa: PTH113 it is False for what can be no path, too
         raise UsageError(
             f"there is no front end '{text}'",
             where="--features",

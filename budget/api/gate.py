@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from os.path import exists
 from pathlib import Path
 from typing import Any, Literal
 
@@ -317,7 +318,8 @@ def _place(gate: Path, text: str) -> str:
         return text
     candidate = gate.parent / text
     # a part's own capacitance and the like hold dots and slashes, too: 10uW/cm2
-    return str(candidate) if candidate.exists() or not any(c.isdigit() for c in text[:1]) else text
+    is_there = exists(candidate)  # noqa: PTH110 it is False for what can be no path, too
+    return str(candidate) if is_there or not any(c.isdigit() for c in text[:1]) else text
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

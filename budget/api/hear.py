@@ -128,7 +128,7 @@ def _labels(specification: Path, graph: Graph) -> tuple[str, ...]:
     path = specification.parent / f"{stem}{LABELS_SUFFIX}"
     if not path.is_file():
         return ()
-    names = tuple(path.read_text(encoding="utf-8").split("\n"))
+    names = tuple(path.read_text(encoding="utf-8", errors="replace").split("\n"))
     names = tuple(name.strip() for name in names if name.strip())
     count = graph.type_of(graph.outputs[0]).element_count
     return names if len(names) == count else ()

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -260,6 +261,9 @@ class FeatureSpec:
 
 def _problems(spec: FeatureSpec, has_cepstrum: bool) -> list[str]:
     problems = []
+    whole = [value for value in vars(spec).values() if isinstance(value, int)]
+    if max(map(abs, (*whole, *_integers(spec)))) >= 2**53 or not isfinite(spec.scale):
+        return ["numbers are finite and integers below 2^53"]
     points = spec.fft_points
     for key, value, known in (
         ("frames.window", spec.window, tuple(WINDOWS)),
@@ -283,10 +287,14 @@ def _problems(spec: FeatureSpec, has_cepstrum: bool) -> list[str]:
         problems.append("output.offset and output.multiplier have one element per coefficient")
     if not 1 <= spec.shift <= 30 or not -128 <= spec.zero_point <= 127 or not spec.scale > 0:
         problems.append("output.shift is 1 to 30, zero_point an int8 and scale positive")
-    numbers = (*spec.offset, *spec.multiplier)
-    if not all(type(number) is int for number in numbers) or min(spec.multiplier, default=1) < 1:
+    listed = len(spec.offset) + len(spec.multiplier)
+    if len(_integers(spec)) < listed or min(spec.multiplier, default=1) < 1:
         problems.append("output.offset and output.multiplier hold integers, the latter positive")
     return problems or _overflows(spec)
+
+
+def _integers(spec: FeatureSpec) -> list[int]:
+    return [number for number in (*spec.offset, *spec.multiplier) if type(number) is int]
 
 
 def _overflows(spec: FeatureSpec) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator
+from os.path import isfile
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -176,7 +177,7 @@ def _load(cls: type[P], id_or_path: str) -> P:
 def _find(cls: type[Profile], id_or_path: str) -> Path:
     if id_or_path.endswith(".toml"):
         path = Path(id_or_path)
-        if not path.is_file():
+        if not isfile(path):  # noqa: PTH113 it is False for what can be no path, too
             raise ProfileError("there is no such file", where=id_or_path, hint="check the path")
         return path
     available = _available(cls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os.path import exists, isdir
 from pathlib import Path
 
 from budget.errors import CorruptModelError, ModelError, UsageError
@@ -46,7 +47,7 @@ def load(
     """
     path, part = _path_and_part(path)
     shapes = dict(input_shapes or {})
-    if path.is_dir():
+    if isdir(path):  # noqa: PTH112 it is False for what can be no path, too
         return _load_folder(path, inputs, outputs, shapes, part)
     head = _head(path)
     if head[4:8] == _TFLITE_MARK:
@@ -78,7 +79,7 @@ def _path_and_part(path: str | Path) -> tuple[Path, str]:
     """A path and the part of the model behind the ``#``; files may have one in their names."""
     whole = Path(path)
     front, _, part = str(path).rpartition("#")
-    if part and front and not whole.exists():
+    if part and front and not exists(whole):  # noqa: PTH110
         return Path(front), part
     return whole, ""
 
@@ -105,7 +106,7 @@ def _head(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             head = file.read(64)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # the latter: of a path that can be none
         raise ModelError(
             "there is no such file",
             where=str(path),

@@ -155,7 +155,7 @@ def scenario_text(id_or_path: str | Path) -> tuple[str, str]:
         raise ProfileError(
             f"cannot be read: {error.strerror}", where=text, hint="check the path"
         ) from None
-    except UnicodeDecodeError as error:
+    except ValueError as error:  # no UTF-8, or a path that can be none
         raise ProfileError(
             f"not a TOML file: {error}", where=text, hint="see https://toml.io"
         ) from None

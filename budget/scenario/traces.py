@@ -39,6 +39,9 @@ _COLUMNS: dict[str, tuple[Meaning, str, str]] = {
     "voltage": ("power", "voltage", "V"),
 }
 _TIMES = ("time", "timestamp")
+_LARGEST = 1e15  # whatever its unit; squares and sums of a trace's numbers stay far from infinity
+_MOST_PIECES = 5_000_000
+_MOST_REPEATS = 400
 _HEADING = re.compile(r"\s*([A-Za-z]+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*")
 
 
@@ -65,7 +68,18 @@ class Trace:
         return float(np.sum(self.duration_s))
 
     def lasting(self, time_s: float) -> Trace:
-        """The trace repeated and cut to a length."""
+        """The trace repeated and cut to a length.
+
+        Raises:
+            UsageError: it is too short for that length.
+        """
+        most = max(_MOST_PIECES, _MOST_REPEATS * len(self.value))
+        if time_s / self.whole_s * len(self.value) > most:
+            raise UsageError(
+                f"a trace of {self.whole_s:g} s is too short to be repeated for {time_s:g} s",
+                where=self.name,
+                hint="check the unit of its time, or give a longer one",
+            )
         times = max(1, int(np.ceil(time_s / self.whole_s * (1 - 1e-12))))
         duration, value = np.tile(self.duration_s, times), np.tile(self.value, times)
         ends = np.cumsum(duration)
@@ -168,8 +182,8 @@ def _parse(name: str, rows: Iterable[list[str]], resistance_ohm: float | None) -
             continue
         try:
             time_text, value_text = row[time_at], row[value_at]
-            value = float(value_text) * scale
-            time_s = float(time_text) * time_scale if time_scale else 0.0
+            value = _number(value_text) * scale
+            time_s = _number(time_text) * time_scale if time_scale else 0.0
         except (IndexError, ValueError):
             time_s, value, value_text = math.nan, math.nan, ""
         if not time_scale and value == value:
@@ -189,6 +203,13 @@ def _parse(name: str, rows: Iterable[list[str]], resistance_ohm: float | None) -
         )
     duration = np.diff(np.array(times))
     return Trace(name, meaning, np.append(duration, duration[-1]), np.array(values))
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not abs(value) < _LARGEST:
+        raise ValueError
+    return value
 
 
 def _columns(
@@ -244,10 +265,8 @@ def _told(where: str, row: list[str], numbers_at: tuple[int, ...], *, negative: 
         return UsageError("a column is missing", where=where, hint="as many as in the header")
     for text in (row[i].strip() for i in numbers_at):
         try:
-            finite = math.isfinite(float(text))
+            _number(text)
         except ValueError:
-            finite = False
-        if not finite:
             hint = "leave out lines without a value"
             return UsageError(f"'{text}' is no number", where=where, hint=hint)
     if negative:

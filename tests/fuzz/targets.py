@@ -95,32 +95,32 @@ def run_saved_model(data: bytes) -> object:
 
 def run_keras_config(data: bytes) -> object:
     from budget.graph import verify
-    from budget.readers.keras import read_keras
+    from budget.readers import load
     from budget.transforms.lower import lower
 
     path = scratch() / "fuzz.json"
     path.write_bytes(b"{" + data[1:] if data else data)
-    return verify(lower(read_keras(path)))
+    return verify(lower(load(path)))
 
 
 def run_keras(data: bytes) -> object:
     """The archive; a child that stays reads its weights first if they are not a seed's."""
-    from budget.readers.keras import read_keras
+    from budget.readers import load
 
     path = scratch() / "fuzz.keras"
     path.write_bytes(b"PK\x03\x04" + data[4:])
     with hdf5_child.in_place_of_the_probe():
-        return read_keras(path)
+        return load(path)
 
 
 def run_h5(data: bytes) -> object:
     """Whole-model HDF5 files, which a child that stays reads first."""
-    from budget.readers.keras import read_keras
+    from budget.readers import load
 
     path = scratch() / "fuzz.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + data[8:])
     with hdf5_child.in_place_of_the_probe():
-        return read_keras(path)
+        return load(path)
 
 
 def run_profile(data: bytes) -> object:

@@ -15,6 +15,7 @@ from budget.errors import BudgetError, CorruptModelError, ModelError
 sys.path.insert(0, str(Path(__file__).parent))
 
 import user_files
+import user_seeds
 from loop_seeds import loops
 from targets import TARGETS, accepted
 
@@ -155,3 +156,49 @@ def test_loops_inside_loops_are_refused_in_time() -> None:
     with pytest.raises(BudgetError, match="too many steps"):
         TARGETS["pbtxt"].run(loops(6, 60))
     assert time.process_time() - start < 5
+
+
+NO_PATHS = ["a\\u0000.toml", f"{'a' * 300}.toml", f"{'a/' * 3000}a.toml"]
+
+
+@pytest.mark.parametrize("path", NO_PATHS)
+@pytest.mark.parametrize("key", ["scenario", "model", "device"])
+def test_names_that_can_be_no_path_are_refused(tmp_path: Path, key: str, path: str) -> None:
+    from budget.api.gate import run_gate
+
+    named = {"model": "zoo:digits", "device": "efm32pg12", key: path}
+    lines = "\n".join(f'{name} = "{value}"' for name, value in named.items())
+    (tmp_path / "budget.toml").write_text(f"schema = 1\n[[check]]\n{lines}\n")
+    try:
+        (outcome,) = run_gate(tmp_path / "budget.toml").outcomes
+    except BudgetError as error:
+        assert (key == "scenario" and "cannot be read" in error.what) or "TOML" in error.what
+    else:
+        assert key != "scenario" and outcome.error is not None
+
+
+def test_a_front_end_that_is_no_path_is_refused() -> None:
+    from budget.api.front_ends import specification_path
+
+    with pytest.raises(BudgetError, match="no front end"):
+        specification_path("a\0")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"time [s],power [W]\n0,1\n1e-9,1\n", "too short to be repeated"),
+        (b"time [s],power [W]\n0,1\n1e300,1\n", "no number"),
+        (b"time [s],power [W]\n0,1e200\n1,1\n", "no number"),
+    ],
+)
+def test_traces_whose_numbers_end_in_nothing_are_refused(data: bytes, said: str) -> None:
+    with pytest.raises(BudgetError, match=said):
+        user_files.run_trace(data)
+
+
+@pytest.mark.parametrize("old", [b"16000", b"[5,", b"0.03125"])
+def test_front_ends_of_numbers_beyond_floats_are_refused(old: bytes) -> None:
+    new = b"inf" if b"." in old else old.replace(b"5", b"16000").replace(b"16000", b"9" * 400)
+    with pytest.raises(BudgetError, match="below 2"):
+        user_files.run_front_end(user_seeds.front_ends()[0].replace(old, new))
