@@ -9,6 +9,7 @@ declares the same fields, but all records share one set of methods. Making an in
 from __future__ import annotations
 
 from dataclasses import MISSING, FrozenInstanceError, dataclass, field, fields
+from itertools import islice
 from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
@@ -45,10 +46,9 @@ def _init(self: Any, *args: Any, **kwargs: Any) -> None:
     if len(args) > len(declared):
         raise TypeError(f"{type(self).__name__} takes {len(declared)} values, not {len(args)}")
     values = self.__dict__
-    for position, (name, spec) in enumerate(declared.items()):
-        if position < len(args):
-            values[name] = args[position]
-        elif name in kwargs:
+    values.update(zip(declared, args))
+    for name, spec in islice(declared.items(), len(args), None):
+        if name in kwargs:
             values[name] = kwargs.pop(name)
         elif spec.default is not MISSING:
             values[name] = spec.default
@@ -68,7 +68,7 @@ def _refuse(self: Any, name: str, *value: Any) -> None:
 
 
 def _values(self: Any) -> tuple[Any, ...]:
-    return tuple(getattr(self, spec.name) for spec in fields(self))
+    return tuple([getattr(self, name) for name in self.__dataclass_fields__])
 
 
 def _eq(self: Any, other: object) -> Any:

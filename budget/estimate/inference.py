@@ -16,7 +16,7 @@ spread of the runtime's residuals, become the interval of the result.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from budget.errors import ProfileError
 from budget.estimate.stalls import NO_STALLS, Stalls, stalls_of
@@ -121,7 +121,8 @@ def estimate_inference(
     power = device.power_w(clock_hz, voltage_v, supply)
     table = runtime.on(device.core)
     stalls = NO_STALLS if runtime.includes_stalls else stalls_of(device, clock)
-    per_step = {step.index: step_cycles(step, program, table, stalls) for step in program.steps}
+    prices = _Prices(program, table, stalls)
+    per_step = {step.index: prices.of(step) for step in program.steps}
     cycles = total([table.inference, *per_step.values()], "cycles")
     residual = table.table.residual_ratio or runtime.residual_ratio
     if residual is not None:
@@ -129,12 +130,16 @@ def estimate_inference(
     latency = (cycles / clock).as_unit("s")
     energy = (latency * power).as_unit("J")
     whole = float(cycles.value) or 1.0
+    # equal steps share their quantities
+    taken = {
+        id(each): ((each / clock).as_unit("s"), (each / clock * power).as_unit("J"))
+        for each in {id(each): each for each in per_step.values()}.values()
+    }
     layers = tuple(
         LayerEstimate(
             step,
             per_step[step.index],
-            (per_step[step.index] / clock).as_unit("s"),
-            (per_step[step.index] / clock * power).as_unit("J"),
+            *taken[id(per_step[step.index])],
             float(per_step[step.index].value) / whole,
             live[step.index],
         )
@@ -152,40 +157,65 @@ def step_cycles(
     step: Step, program: Program, table: StepCycles, stalls: Stalls = NO_STALLS
 ) -> Quantity:
     """Cycles of one step on the core that ``table`` is for; exactly zero for a view."""
-    if not step.kernel:
-        return exact(0.0, "cycles")
-    measured = measured_cycles(step, program, table, stalls)
-    if measured is not None:
-        return measured
-    out = program.types[step.node.outputs[0]]
-    layer = layer_of(step, program)
-    cycles = table.step(
-        layer.kind,
-        macs=step.cost.macs,
-        outputs=layer.elements,
-        flops=step.cost.flops,
-        is_float=out.dtype.is_float,
-    )
-    return (cycles * stalls.ratio(layer.kind)).as_unit("cycles")
+    return _Prices(program, table, stalls).of(step)
 
 
 def measured_cycles(
     step: Step, program: Program, table: StepCycles, stalls: Stalls = NO_STALLS
 ) -> Quantity | None:
     """From the table of measured kernels; None where that prices no step or lacks the kernel."""
-    if not table.table.kernel_table or program.runtime != OWN_RUNTIME:
-        return None
-    from budget.plan.kernel_cycles import predicted_cycles  # only our own runtime pays for it
+    return _Prices(program, table, stalls).measured(step)
 
-    found = predicted_cycles(step, program)
-    if found is None:
-        return None
-    cycles = found.cycles
-    if stalls.is_cached:  # what a small cache makes wait does not wait here, but for weights
-        cycles *= stalls.ratio(operator_kind(step, program))
-    else:
-        cycles += stalls.states * found.wait_cycles
-    return (table.ratio * cycles).as_unit("cycles")
+
+class _Prices:
+    """Cycles of a program's steps; what equal steps take is calculated once."""
+
+    def __init__(self, program: Program, table: StepCycles, stalls: Stalls) -> None:
+        self.program, self.table, self.stalls = program, table, stalls
+        self.nothing = exact(0.0, "cycles")
+        self.known: dict[tuple[object, ...], Quantity] = {}
+
+    def of(self, step: Step) -> Quantity:
+        """See `step_cycles`."""
+        if not step.kernel:
+            return self.nothing
+        measured = self.measured(step)
+        if measured is not None:
+            return measured
+        layer = layer_of(step, self.program)
+        is_float = self.program.types[step.node.outputs[0]].dtype.is_float
+        key = (layer.kind, step.cost.macs, layer.elements, step.cost.flops, is_float)
+        return self._once(self._of_profile, *key)
+
+    def measured(self, step: Step) -> Quantity | None:
+        """See `measured_cycles`."""
+        if not self.table.table.kernel_table or self.program.runtime != OWN_RUNTIME:
+            return None
+        from budget.plan.kernel_cycles import predicted_cycles  # only our own runtime pays for it
+
+        found = predicted_cycles(step, self.program)
+        if found is None:
+            return None
+        kind = operator_kind(step, self.program)
+        return self._once(self._of_table, kind, found.cycles, found.wait_cycles)
+
+    def _once(self, price: Callable[..., Quantity], *key: object) -> Quantity:
+        if key not in self.known:
+            self.known[key] = price(*key)
+        return self.known[key]
+
+    def _of_table(self, kind: str, cycles: float, wait_cycles: float) -> Quantity:
+        if self.stalls.is_cached:  # what a small cache makes wait does not, but for weights
+            cycles *= self.stalls.ratio(kind)
+        else:
+            cycles += self.stalls.states * wait_cycles
+        return (self.table.ratio * cycles).as_unit("cycles")
+
+    def _of_profile(
+        self, kind: str, macs: int, outputs: int, flops: int, is_float: bool
+    ) -> Quantity:
+        cycles = self.table.step(kind, macs=macs, outputs=outputs, flops=flops, is_float=is_float)
+        return (cycles * self.stalls.ratio(kind)).as_unit("cycles")
 
 
 def live_bytes_by_step(program: Program) -> list[int]:
@@ -193,18 +223,7 @@ def live_bytes_by_step(program: Program) -> list[int]:
 
     Bytes that an output shares with the input it replaces count once.
     """
-    count = len(program.steps)
-    change = [0] * (count + 2)
-    for buffer in program.buffers.values():
-        first, last = max(buffer.first_step, 0), min(buffer.last_step, count - 1)
-        if first <= last:
-            change[first] += buffer.size_bytes
-            change[last + 1] -= buffer.size_bytes
-    live, result = 0, []
-    for index in range(count):
-        live += change[index]
-        result.append(live - program.steps[index].overlaid_bytes)
-    return result
+    return program.live_bytes
 
 
 def flash_need(program: Program, runtime: Runtime, known: Quantity | None = None) -> Quantity:

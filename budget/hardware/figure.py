@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -107,12 +108,12 @@ class Quantity:
     terms: Terms = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def low(self) -> Real:
         """5th percentile."""
         return self._bound(up=False)
 
-    @property
+    @cached_property
     def high(self) -> Real:
         """95th percentile."""
         return self._bound(up=True)
@@ -213,10 +214,22 @@ def exact(value: float, unit: str) -> Quantity:
 
 def total(quantities: Iterable[Quantity], unit: str) -> Quantity:
     """The sum, exact zero if there are none."""
-    result = exact(0.0, unit)
+    value: Real = 0.0
+    weighted: dict[str, tuple[Real, Real, Real]] = {}
+    figures: dict[str, Figure] = {}
     for quantity in quantities:
-        result = result + quantity
-    return result.as_unit(unit)
+        value = value + quantity.value
+        if quantity.figures.keys() - figures.keys():
+            figures.update(quantity.figures)
+        for key, (weight, down, up) in quantity.terms.items():
+            before = weighted[key][0] if key in weighted else 0.0
+            weighted[key] = (before + weight * quantity.value, down, up)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms: Terms = {
+            key: (_scalar(np.where(value != 0, np.divide(weight, value), 0.0)), down, up)
+            for key, (weight, down, up) in weighted.items()
+        }
+    return Quantity(value, unit, terms, figures)
 
 
 def _quantity(value: Operand) -> Quantity:

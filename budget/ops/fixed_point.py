@@ -7,6 +7,7 @@ is held as q · 2^(shift-31) with q in [2^30, 2^31).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,9 +41,16 @@ def quantize_multiplier(multiplier: float) -> tuple[int, int]:
 
 
 def quantize_multipliers(multipliers: ArrayLike) -> tuple[Int64s, Int64s]:
-    """`quantize_multiplier` element by element: (q, shift) as int64 arrays."""
-    pairs = [quantize_multiplier(float(m)) for m in np.ravel(np.asarray(multipliers, np.float64))]
+    """`quantize_multiplier` element by element: (q, shift), read-only int64 arrays."""
+    return _quantized(np.asarray(multipliers, np.float64).tobytes())
+
+
+@lru_cache(maxsize=256)
+def _quantized(multipliers: bytes) -> tuple[Int64s, Int64s]:
+    """Of float64 numbers; plans, proofs and kernels ask for the same ones in turn."""
+    pairs = [quantize_multiplier(m) for m in np.frombuffer(multipliers, np.float64).tolist()]
     array = np.array(pairs, np.int64).reshape(-1, 2)
+    array.setflags(write=False)
     return array[:, 0], array[:, 1]
 
 

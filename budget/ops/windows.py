@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,7 +35,7 @@ class Slide:
     stride: int = 1
     dilation: int = 1
 
-    @property
+    @cached_property
     def count(self) -> int:
         """Places that the window takes.
 
@@ -58,7 +60,7 @@ class Slide:
             )
         return room // self.stride + 1
 
-    @property
+    @cached_property
     def inside(self) -> int:
         """Taps that fall on the image rather than on padding, over all places of the window."""
         return int(self.inside_each().sum())
@@ -95,9 +97,13 @@ def slides(
     if len(shape) != 4:
         raise ModelError(f"a window needs an image [n][h][w][c], not one of shape {shape}")
     return (
-        Slide(shape[1], padding.top, padding.bottom, taps[0], stride[0], dilation[0]),
-        Slide(shape[2], padding.left, padding.right, taps[1], stride[1], dilation[1]),
+        _slide(shape[1], padding.top, padding.bottom, taps[0], stride[0], dilation[0]),
+        _slide(shape[2], padding.left, padding.right, taps[1], stride[1], dilation[1]),
     )
+
+
+# layers of one network repeat their windows, and what a slide has counted it keeps
+_slide = lru_cache(maxsize=1024)(Slide)
 
 
 def pad(x: NDArray[np.generic], rows: Slide, columns: Slide, fill: float) -> NDArray[np.generic]:

@@ -7,7 +7,7 @@ stay in their bits, and scales must be small enough for the short way of roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -80,8 +80,12 @@ def usual_variant(
     """
     if optimise == "size":
         return codebook_variant(node, graph, types) or PORTABLE
-    found = alternatives(node, graph, types, target)
-    return found[min(1, len(found) - 1)]
+    return usual_of(alternatives(node, graph, types, target))
+
+
+def usual_of(variants: Sequence[Variant]) -> Variant:
+    """The same among alternatives that are known already."""
+    return variants[min(1, len(variants) - 1)]
 
 
 def with_setting(variant: Variant, setting: str, node: Node, types: Types) -> Variant | None:

@@ -14,9 +14,9 @@ from typing import Any
 
 from budget.analysis.costs import node_cost
 from budget.graph import Graph, Node, TensorType
-from budget.plan.alternatives import alternatives, usual_variant
+from budget.plan.alternatives import alternatives, usual_of, usual_variant
 from budget.plan.choosing import Option, Selection, choose, total_of
-from budget.plan.kernel_cycles import code_of, cycles_of, shared_code
+from budget.plan.kernel_cycles import KernelCycles, code_of, cycles_of, shared_code
 from budget.plan.kernel_features import Shape, is_own, signature
 from budget.plan.precision import multiplier_bytes
 from budget.plan.program import Choice
@@ -97,17 +97,26 @@ def choose_variants(
         knowledge: what is chosen from.
     """
     room = room_bytes or {}
+    has_choice = target in DSP_CORES and optimise != "size" and not forced
+    offered = (
+        [knowledge.alternatives(node, graph, types, target) for node in graph.nodes]
+        if has_choice
+        else []
+    )
+    if has_choice and knowledge.alternatives is alternatives:
+        wanted = [usual_of(variants) for variants in offered]
+    else:
+        wanted = [usual_variant(node, graph, types, target, optimise) for node in graph.nodes]
     usual = [
         variant if variant.scratch_bytes <= room.get(node.name, variant.scratch_bytes) else PORTABLE
-        for node in graph.nodes
-        for variant in [usual_variant(node, graph, types, target, optimise)]
+        for node, variant in zip(graph.nodes, wanted)
     ]
     if forced:
         return [forced.get(node.name, v) for node, v in zip(graph.nodes, usual)], None
-    if target not in DSP_CORES or optimise == "size":
+    if not has_choice:
         return usual, None
     setting = _Setting(graph, types, target, optimise, limits, room, knowledge)
-    layers = [_layer(index, node, setting) for index, node in enumerate(graph.nodes)]
+    layers = [_layer(index, variants, setting) for index, variants in enumerate(offered)]
     known = [
         layer is not None and (len(layer.options) > 1 or layer.node.name in room)
         for layer in layers
@@ -152,32 +161,48 @@ class _Setting:
     knowledge: Knowledge
 
     @cached_property
+    def shapes(self) -> list[Shape]:
+        """Of every node."""
+        return [Shape(n, self.types, node_cost(n, self.types)) for n in self.graph.nodes]
+
+    @cached_property
     def repeated(self) -> Counter[str]:
         """How many nodes have the same shapes."""
-        return Counter(signature(self.shape(node)) for node in self.graph.nodes)
+        return Counter(map(signature, self.shapes))
 
     @cached_property
     def macs(self) -> int:
         """Of all nodes."""
-        return sum(node_cost(node, self.types).macs for node in self.graph.nodes)
+        return sum(shape.cost.macs for shape in self.shapes)
 
-    def shape(self, node: Node) -> Shape:
-        """Of a node."""
-        return Shape(node, self.types, node_cost(node, self.types))
+    @cached_property
+    def prices(self) -> dict[tuple[str, str], tuple[KernelCycles | None, int]]:
+        """Cycles and code known already, by signature and variant."""
+        return {}
+
+    def price(self, shape: Shape, variant: str) -> tuple[KernelCycles | None, int]:
+        """Cycles, if they are known, and bytes of code of a node with a variant."""
+        key = signature(shape), variant
+        if key not in self.prices:
+            optimise, table = self.optimise, self.knowledge.table
+            own = is_own(shape.cost, self.macs, optimise)
+            self.prices[key] = (
+                cycles_of(shape, variant, _TABLE_CORE, optimise, table),
+                code_of(shape, variant, optimise, table, own=own),
+            )
+        return self.prices[key]
 
 
-def _layer(index: int, node: Node, setting: _Setting) -> _Layer | None:
+def _layer(index: int, variants: Sequence[Variant], setting: _Setting) -> _Layer | None:
     """None where there is no choice."""
-    graph, optimise, table = setting.graph, setting.optimise, setting.knowledge.table
-    variants = setting.knowledge.alternatives(node, graph, setting.types, setting.target)
+    graph = setting.graph
+    node, shape = graph.nodes[index], setting.shapes[index]
     if len(variants) == 1:
         return None
     room = setting.room_bytes.get(node.name)
     if room is not None:
         variants = [v for v in variants if v.scratch_bytes <= room] or [PORTABLE]
-    shape = setting.shape(node)
     same = signature(shape)
-    own = is_own(shape.cost, setting.macs, optimise)
     plain = multiplier_bytes(node, graph, setting.types) + sum(
         setting.types[name].size_bytes
         for name in node.present_inputs
@@ -185,11 +210,10 @@ def _layer(index: int, node: Node, setting: _Setting) -> _Layer | None:
     )
     options, kept = [], []
     for variant in variants:
-        cycles = cycles_of(shape, variant.name, _TABLE_CORE, optimise, table)
+        cycles, code = setting.price(shape, variant.name)
         if cycles is None:
             continue
         size = plain if variant.table_bytes is None else variant.table_bytes
-        code = code_of(shape, variant.name, optimise, table, own=own)
         names = [f"{node.op} {kind_of(variant.name)}".strip()]
         if setting.repeated[same] > 1:
             names.append(f"={code} {variant.name} {same}")

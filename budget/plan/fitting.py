@@ -44,15 +44,7 @@ def plan_within(graph: Graph, *, limits: Limits, **options: Any) -> Program:
 
 def _crowded(program: Program, ram_bytes: int) -> list[Step]:
     """Steps that need more than there is for their scratch; else the largest that has some."""
-    alive = {
-        step.index: sum(
-            buffer.size_bytes
-            for buffer in program.buffers.values()
-            if buffer.first_step <= step.index <= buffer.last_step
-        )
-        - step.overlaid_bytes
-        for step in program.steps
-    }
+    alive = program.live_bytes
     with_scratch = [step for step in program.steps if step.scratch_bytes and step.variant]
     over = [step for step in with_scratch if alive[step.index] > ram_bytes]
     return over or sorted(with_scratch, key=lambda step: alive[step.index])[-1:]

@@ -8,6 +8,7 @@ core has, which leave more to the compiler, coarser counts stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from budget.graph import DType, Node, TensorType
 from budget.ops import Activation, Cost
@@ -59,24 +60,38 @@ class Shape:
         """First output."""
         return self.types[self.node.outputs[0]]
 
-    @property
+    @cached_property
     def cuts(self) -> int:
         """Bounds, 0 to 2, that cut outputs where saturation alone would not."""
-        low, high = self._bounds()
+        low, high = self._bounds
         return (low > -128) + (high < 127)
 
-    @property
+    @cached_property
     def rounds_away(self) -> bool:
         """Whether ties of negative numbers must be rounded away from zero."""
         quant = self.y.quant
-        return quant is not None and self._bounds()[0] < int(quant.zero_point[0])
+        return quant is not None and self._bounds[0] < int(quant.zero_point[0])
 
     @property
     def is_constant(self) -> bool:
         """Whether the bounds leave one value only."""
-        low, high = self._bounds()
+        low, high = self._bounds
         return low >= high
 
+    @cached_property
+    def signature(self) -> str:
+        """Everything about a step that its cycles depend on, as a key."""
+        node = self.node
+        types = [self.types[name] for name in (*node.present_inputs, *node.outputs)]
+        shapes = " ".join(["x".join(map(str, t.shape)) + f":{t.dtype.value}" for t in types])
+        window = [
+            getattr(node.attributes, name, None)
+            for name in ("stride", "padding", "dilation", "filter", "activation")
+        ]
+        flat = "/".join(str(part).rpartition(".")[2] if part is not None else "" for part in window)
+        return f"{node.op} {shapes} {flat} {self.cuts}{int(self.rounds_away)}"
+
+    @cached_property
     def _bounds(self) -> tuple[int, int]:
         activation = getattr(self.node.attributes, "activation", None)
         if activation is None or self.y.dtype is not DType.INT8 or self.y.quant is None:
@@ -108,15 +123,7 @@ _OUTPUTS = {
 
 def signature(shape: Shape) -> str:
     """Everything about a step that its cycles depend on, as a key."""
-    node = shape.node
-    types = [shape.types[name] for name in (*node.present_inputs, *node.outputs)]
-    shapes = " ".join("x".join(map(str, type.shape)) + f":{type.dtype.value}" for type in types)
-    window = [
-        getattr(node.attributes, name, None)
-        for name in ("stride", "padding", "dilation", "filter", "activation")
-    ]
-    flat = "/".join(str(part).rpartition(".")[2] if part is not None else "" for part in window)
-    return f"{node.op} {shapes} {flat} {shape.cuts}{int(shape.rounds_away)}"
+    return shape.signature
 
 
 def _general(shape: Shape) -> Features:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from budget.graph import Graph, Node, TensorType
@@ -162,12 +164,28 @@ class Program:
     notes: tuple[str, ...] = field(default=())
     choice: Choice | None = None
 
-    @property
+    @cached_property
     def weight_bytes(self) -> int:
         """Constants in flash."""
         return sum(step.weight_bytes for step in self.steps)
 
-    @property
+    @cached_property
+    def live_bytes(self) -> list[int]:
+        """RAM alive during each step: buffers written before or in it and read in it or later.
+
+        Bytes that an output shares with the input it replaces count once.
+        """
+        count = len(self.steps)
+        change = [0] * (count + 2)
+        for buffer in self.buffers.values():
+            first, last = max(buffer.first_step, 0), min(buffer.last_step, count - 1)
+            if first <= last:
+                change[first] += buffer.size_bytes
+                change[last + 1] -= buffer.size_bytes
+        alive = accumulate(change[:count])
+        return [live - step.overlaid_bytes for live, step in zip(alive, self.steps)]
+
+    @cached_property
     def cost(self) -> Cost:
         """Sum over all steps."""
         return sum((step.cost for step in self.steps), Cost())
