@@ -74,7 +74,7 @@ def measure(
         device=device,
         clock_hz=options.quantity("--clock", "frequency", clock),
         compiler=compiler,
-        flags=shlex.split(flags),
+        flags=_words(flags),
         symbol=symbol,
         setup=setup or (),
         optimise=optimise,
@@ -85,3 +85,14 @@ def measure(
         report_measurement(run(program), json=json)
     else:
         report_comparison(Comparison(run(program), run(against)), json=json)
+
+
+def _words(flags: str) -> list[str]:
+    from budget.errors import UsageError
+
+    try:
+        return shlex.split(flags)
+    except ValueError as error:
+        raise UsageError(
+            f"{flags!r} cannot be divided: {error}", where="--flags", hint="close the quotation"
+        ) from None

@@ -62,6 +62,15 @@ def test_functions_of_any_program(tmp_path: Path) -> None:
     assert wrong.stderr.startswith("error: ") and "hint: functions: work" in wrong.stderr
 
 
+def test_flags_with_an_open_quotation_are_refused() -> None:
+    from budget.cli.measure import _words
+    from budget.errors import UsageError
+
+    assert _words("-O3 '-DNAME=a b'") == ["-O3", "-DNAME=a b"]
+    with pytest.raises(UsageError, match="cannot be divided"):
+        _words("'-O3")
+
+
 def test_without_a_compiler_it_says_what_to_install(tmp_path: Path) -> None:
     result = run(tmp_path, "zoo:digits", "--compiler", "gcc", path="")
     assert result.returncode == 5
