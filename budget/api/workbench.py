@@ -18,6 +18,7 @@ from budget.api.measurement import Measurement
 from budget.api.models import Model, prepare
 from budget.api.question import Question, device_of, question_of
 from budget.api.shrink_inputs import float_model, well_scaled
+from budget.atomic import write_atomically
 from budget.core.timing import CORES
 from budget.errors import BudgetError, MissingToolError
 from budget.graph import Array, Graph, QuantParams
@@ -26,7 +27,6 @@ from budget.hardware.figure import exact
 from budget.plan.planner import OWN_RUNTIME
 from budget.records import record
 from budget.scenario.schema import Scenario
-from budget.shrinking.atomic import write_atomically
 from budget.shrinking.augmentation import augmented, joined
 from budget.shrinking.candidates import Built, build, in_order
 from budget.shrinking.data import Source, load_sets
