@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from budget.errors import UsageError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A new file beside a file's place; it takes that place when the block ends without an error.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # a temporary file is its owner's alone; the file is as open as any new one
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
@@ -19,29 +41,13 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    except OSError as error:
-        raise _told(path, error) from None
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        # a temporary file is its owner's alone; the file is as open as any new one
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
     except OSError as error:
-        raise _told(path, error) from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _told(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"cannot be written: {error.strerror or error}",
-        where=str(path),
-        hint="choose another place or make room",
-    )
+        raise UsageError(
+            f"cannot be written: {error.strerror or error}",
+            where=str(path),
+            hint="choose another place or make room",
+        ) from None

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from budget.atomic import write_atomically
 from budget.errors import UsageError
-from budget.shrinking.atomic import write_atomically
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

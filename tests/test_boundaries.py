@@ -26,7 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("features",),
     ("tf", "formats", "ops"),
     ("graph",),
-    ("units", "records"),
+    ("units", "records", "atomic"),
     ("errors",),
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}

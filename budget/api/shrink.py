@@ -14,10 +14,10 @@ from budget.api.propose import explore
 from budget.api.question import require, scenario_of
 from budget.api.shrinkage import HeldOut, Shrinkage
 from budget.api.workbench import Task, Workbench, workbench
+from budget.atomic import write_atomically
 from budget.codegen.options import TARGETS
 from budget.errors import UsageError
 from budget.scenario.schema import Scenario
-from budget.shrinking.atomic import write_atomically
 from budget.shrinking.data import Source
 from budget.shrinking.evaluation import (
     answers,

@@ -15,12 +15,12 @@ from rich.text import Text
 
 from budget import units
 from budget.api.shrinkage import HeldOut, Shrinkage
+from budget.atomic import write_atomically
 from budget.errors import MissingToolError, UsageError
 from budget.report import text
 from budget.report.check import render_constraints
 from budget.report.console import err_console, out_console, print_json, print_notes
 from budget.report.names import Parts
-from budget.shrinking.atomic import write_atomically
 from budget.shrinking.evaluation import Score
 from budget.shrinking.search import Outcome, brief
 

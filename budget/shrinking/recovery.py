@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from budget.atomic import write_atomically
 from budget.errors import MissingToolError, UsageError
 from budget.graph import Array, Graph
 from budget.records import record
-from budget.shrinking.atomic import write_atomically
 from budget.shrinking.examples import Examples
 from budget.tf.regime import Regime
 

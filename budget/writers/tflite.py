@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from budget.atomic import replacing
 from budget.errors import UnsupportedModelError
 from budget.formats.tflite_schema import OPERATORS, SCHEMA_VERSION, TENSOR_TYPES
 from budget.graph import ABSENT, DType, Graph, QuantParams, Tensor
@@ -38,7 +37,8 @@ def write_tflite(graph: Graph, path: str | Path | None = None) -> bytes:
             hint="lower it to canonical operators first",
         )
     if path is not None:
-        _replace_file(Path(path), data)
+        with replacing(Path(path)) as temporary:
+            temporary.write_bytes(data)
     return data
 
 
@@ -175,18 +175,3 @@ def _unwritable(tensors: Iterable[Tensor]) -> list[str]:
         if tensor.type.dtype.value not in TENSOR_TYPES
         or (tensor.data is not None and not tensor.type.dtype.bits)
     ]
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        # a temporary file is its owner's alone; the model is as open as any new file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
