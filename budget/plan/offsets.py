@@ -26,17 +26,24 @@ SEARCHED_SPANS = 300
 SEARCH_WORK = 1_000_000
 """Elementary steps that each search may take beyond that: about a tenth of a second."""
 OVERLAID_WORK = 10_000
-"""The same where outputs lie over inputs."""
+"""The same where outputs lie over inputs: the bound is rarely tight, and more is seldom gained."""
 PATIENCE = 5
 """How many times as long spans few enough to be searched are worth where the bound is not met."""
 
 
-def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> list[int]:
+def assign_offsets(
+    spans: Sequence[Span], overlays: Overlays | None = None, *, thorough: bool = False
+) -> list[int]:
     """Offsets for spans that must not overlap in both space and time, but for the overlays.
 
     Cheap constructions come first and the search stops as soon as the lower bound is reached.
     Above `PAIR_LIMIT` overlapping pairs only constructions that need no pairs are tried, so that
     time stays proportional to the number of spans. The same spans always get the same offsets.
+
+    Args:
+        spans: what lies in the arena when.
+        overlays: pairs that may share bytes.
+        thorough: search on among overlaid spans, too, for what few bytes there may be to gain.
     """
     bound = lower_bound_bytes(spans, overlays)
     best = _Best(spans, bound)
@@ -58,9 +65,8 @@ def assign_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> l
         found = search_offsets(spans, bound, best.arena_bytes, limit)
         if best.offer(found) or small:
             return best.offsets
-    # with overlays the bound is rarely tight, and patience would be spent for nothing
     if overlays:
-        work = OVERLAID_WORK
+        work = SEARCH_WORK if thorough else OVERLAID_WORK
     else:
         work = PATIENCE * SEARCH_WORK if len(spans) <= SEARCHED_SPANS else SEARCH_WORK
     rounds = work // (len(spans) + pairs)

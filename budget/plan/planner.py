@@ -102,6 +102,7 @@ def plan(
                 build_memory_model,
                 graph, types, scratch, alignment, overlay=overlay, variants=names,
             ),
+            partial(assign_offsets, thorough=optimise == "size"),
             share_parts=runtime == OWN_RUNTIME,
         )  # fmt: skip
     return check_plan(
@@ -139,27 +140,30 @@ class _Layout:
     overlaid_bytes: dict[int, int]
 
 
+_Assign = Callable[[Sequence[Span], Overlays], list[int]]
+
+
 def _smaller_model(
-    build: Callable[..., MemoryModel], *, share_parts: bool
+    build: Callable[..., MemoryModel], assign: _Assign, *, share_parts: bool
 ) -> tuple[MemoryModel, _Layout]:
     """The graph with slices and joins in place, unless copies need less: they free what is cut."""
     model = build(share_parts=share_parts)
-    layout = _smallest_layout(model)
+    layout = _smallest_layout(model, assign)
     if model.has_parts:
         copied = build()
-        other = _smallest_layout(copied)
+        other = _smallest_layout(copied, assign)
         if other.arena_bytes < layout.arena_bytes:
             return copied, other
     return model, layout
 
 
-def _smallest_layout(model: MemoryModel) -> _Layout:
+def _smallest_layout(model: MemoryModel, assign: _Assign) -> _Layout:
     """The searched order, unless its buffers pack so badly that the graph's own does better."""
     given = list(range(len(model.nodes)))
     searched = search_order(model)
-    best = _lay_out(model, searched)
+    best = _lay_out(model, searched, assign)
     if searched != given and best.arena_bytes > best.lower_bound_bytes:
-        other = _lay_out(model, given)
+        other = _lay_out(model, given, assign)
         if other.arena_bytes < best.arena_bytes:
             return other
     return best
@@ -173,11 +177,7 @@ def _tflm_offsets(spans: Sequence[Span], overlays: Overlays | None = None) -> li
     return place_in_order(spans, order, overlaps(spans))
 
 
-def _lay_out(
-    model: MemoryModel,
-    order: list[int],
-    assign: Callable[[Sequence[Span], Overlays], list[int]] = assign_offsets,
-) -> _Layout:
+def _lay_out(model: MemoryModel, order: list[int], assign: _Assign) -> _Layout:
     storage = assign_storage(model, order)
     spans = list(storage.spans)
     for step, index in enumerate(order):
