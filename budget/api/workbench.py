@@ -94,9 +94,9 @@ class Workbench:
         self.question: Question = question_of(task.scenario)
         self.runtime = task.scenario.runtime or OWN_RUNTIME
         self.notes: tuple[str, ...] = ()
-        source = task.source if task.source.stored or self.stored is None else replace_stored(
-            task.source, self.stored
-        )  # fmt: skip
+        source = task.source
+        if not source.stored and self.stored is not None:
+            source = replace(source, stored=self.stored)
         features = task.source.features
         if self.stored is None and features is not None:
             self.stored = QuantParams.per_tensor(features.scale, features.zero_point)
@@ -277,14 +277,25 @@ class Workbench:
         found = self.outcome(ways, checked)
         if found.excess > 1.0:
             return found
-        how = replace_epochs(self.task.training, self.task.proxy_epochs)
+        how = replace(self.task.training, epochs=self.task.proxy_epochs)
         graph = self.train(built, how, most=self.task.proxy_examples)
         outputs = float_outputs(graph, self.examples(built, self.sets.choosing))
         return replace(found, error=self.error(outputs))
 
     def outcome(self, ways: Sequence[str], check: Check) -> Outcome:
         """A candidate's cost without its accuracy."""
-        return _outcome(ways, check, self.measured_ratio)
+        inference = check.inference
+        return Outcome(
+            tuple(ways),
+            1.0,
+            excess_of(check) * self.measured_ratio,
+            float(inference.energy.value),
+            None if inference.latency is None else float(inference.latency.value),
+            float(inference.flash.value),
+            float(inference.ram.value),
+            int(check.program.cost.macs),
+            check.verdict.value,
+        )
 
     def quantized(self, built: Built, graph: Graph, ways: Sequence[str]) -> tuple[Graph, str]:
         """A trained candidate at its precision, and what the way says of it."""
@@ -295,20 +306,10 @@ class Workbench:
         made = last[-1].apply(self.fed(graph), Calibration(calibration.samples, calibration.seed))
         return made.graph, made.note
 
-    def integer_error(self, built: Built, graph: Graph, most: int | None = None) -> float:
+    def integer_error(self, built: Built, graph: Graph) -> float:
         """`error` of a quantised graph, in the arithmetic of the device."""
         choosing = self.examples(built, self.sets.choosing)
         return self.error(integer_outputs(graph, choosing)[graph.outputs[0]])
-
-
-def replace_epochs(training: Training, epochs: int) -> Training:
-    """The same training, shorter or longer."""
-    return replace(training, epochs=epochs)
-
-
-def replace_stored(source: Source, stored: QuantParams) -> Source:
-    """The same source, integers in its files read at a scale."""
-    return replace(source, stored=stored)
 
 
 @lru_cache(maxsize=2)
@@ -330,19 +331,3 @@ def excess_of(check: Check) -> float:
         if c.need is not None and c.have is not None
     ]
     return max(ratios, default=0.0)
-
-
-def _outcome(ways: Sequence[str], check: Check, ratio: float) -> Outcome:
-    inference = check.inference
-    excess = excess_of(check) * ratio
-    return Outcome(
-        tuple(ways),
-        1.0,
-        excess,
-        float(inference.energy.value),
-        None if inference.latency is None else float(inference.latency.value),
-        float(inference.flash.value),
-        float(inference.ram.value),
-        int(check.program.cost.macs),
-        check.verdict.value,
-    )

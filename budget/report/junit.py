@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from budget.api.gate import Gate, Outcome
-from budget.errors import UsageError
+from budget.atomic import write_atomically
 from budget.report.gate import reasons_of, remedies_of
 from budget.verdict import Status
 
@@ -36,14 +36,8 @@ def write_junit(gate: Gate, path: Path) -> None:
     Raises:
         UsageError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        beside.write_text(junit_text(gate), encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        raise UsageError(
-            f"cannot be written: {error.strerror}", where=str(path), hint="check the folder"
-        ) from None
+    content = junit_text(gate).encode()
+    write_atomically(path, lambda file: file.write(content))
 
 
 def _case(outcome: Outcome, file: str) -> ElementTree.Element:

@@ -213,7 +213,7 @@ def test_junit_says_what_the_table_says(repository: Path) -> None:
     assert "�" in cases[3].get("name", "")
     assert junit_text(run_gate(repository / "budget.toml")).startswith("<?xml")
     with pytest.raises(UsageError, match="cannot be written"):
-        write_junit(run_gate(repository / "budget.toml"), repository / "no" / "folder.xml")
+        write_junit(run_gate(repository / "budget.toml"), repository / "budget.toml" / "out.xml")
 
 
 def test_github_annotations(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

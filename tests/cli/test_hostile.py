@@ -146,16 +146,16 @@ _HUGE_DENSE = json.dumps(
 MODELS: dict[str, tuple[Make, int, str]] = {
     # what it is: how it is made, exit status, what the error says
     "empty": (_written("empty.tflite", b""), 3, "the file is empty"),
-    "truncated": (_written("cut.tflite", _zoo()[:5000]), 3, ""),
-    "bits flipped": (_flipped, 3, ""),
+    "truncated": (_written("cut.tflite", _zoo()[:5000]), 3, "outside the file"),
+    "bits flipped": (_flipped, 3, "impossible size"),
     "a picture": (_written("p.tflite", b"\x89PNG\r\n\x1a\n" + bytes(50)), 3, "'TFL3' is missing"),
     "a pickle": (_written("model.pb", b"\x80\x04cos\nsystem\n"), 3, "pickle"),
-    "text": (_written("model.pb", "Dear model"), 3, ""),
+    "text": (_written("model.pb", "Dear model"), 3, "wire type"),
     "a tensor of 35 TB, .tflite": (_huge_tflite, 3, "impossible shape"),
     "an image of 16 GB, GraphDef": (_huge_graph_def, 3, "larger than any"),
     "weights of 8 GB, Keras JSON": (_written("huge.json", _HUGE_DENSE), 3, "would take"),
-    "a cycle": (_cyclic, 3, ""),
-    "nested 3,000 deep, .pb": (_nested_proto, 3, ""),
+    "a cycle": (_cyclic, 3, "waits for itself"),
+    "nested 3,000 deep, .pb": (_nested_proto, 3, "nothing in the graph"),
     "nested 100,000 deep, .pbtxt": (_written("n.pbtxt", "node{" * 100_000), 3, "nested"),
     "nested 100,000 deep, JSON": (
         _written("n.json", '{"class_name":' + "[" * 100_000), 3, "nested too deeply",
