@@ -127,6 +127,7 @@ class Search:
         self.choices = tuple(choices)
         self.seed = seed
         self._optuna = _optuna()
+        self._asked: dict[int, Any] = {}
         try:
             with _quiet():
                 self._study = self._optuna.create_study(
@@ -193,18 +194,16 @@ class Search:
                 constraints_func=lambda trial: (trial.user_attrs.get("excess", 1e9) - 1.0,),
             )
             trial = self._study.ask()
+            self._asked[trial.number] = trial
             return trial.number, tuple(self._ways(trial))
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """Files what came of a candidate."""
+        """Files what came of a candidate that this object was asked for."""
         excess = min(outcome.excess, 1e9)
+        trial = self._asked.pop(number)
         # the sampler reads the constraint when the trial ends, so it is filed before
-        trial_id = self._study._storage.get_trial_id_from_study_id_trial_number(
-            self._study._study_id, number
-        )
-        self._study._storage.set_trial_user_attr(trial_id, "excess", excess)
-        text = json.dumps(outcome.to_json())
-        self._study._storage.set_trial_user_attr(trial_id, "outcome", text)
+        trial.set_user_attr("excess", excess)
+        trial.set_user_attr("outcome", json.dumps(outcome.to_json()))
         state = self._optuna.trial.TrialState
         values = [outcome.error, outcome.energy_j, outcome.flash_bytes, outcome.ram_bytes]
         with _quiet():
