@@ -145,17 +145,19 @@ def shared_code(name: str, optimise: str, table: Mapping[str, Any] | None = None
     return int(whole["modes"][optimise]["shared"].get(name, 0))
 
 
-def program_code(program: Program, optimise: str = "balanced") -> int | None:
-    """Bytes of code of a whole program; None where the table lacks a kernel.
+def program_code(program: Program) -> int | None:
+    """Bytes of code of a program emitted as ``balanced``; None where the table lacks a kernel.
+
+    Functions that are written for a shape serve all steps of that shape: more of them are calls.
 
     Args:
         program: planned for our own runtime.
-        optimise: mode that it will be emitted in.
     """
-    mode = load_table()["modes"][optimise]
+    mode = load_table()["modes"]["balanced"]
+    interface = mode["interface"]
     functions: set[tuple[str, str]] = set()
     shared: set[str] = set()
-    code: float = mode["interface"]["base"]
+    code: float = interface["base"]
     macs = program.cost.macs
     for step in program.steps:
         if not step.kernel:
@@ -163,13 +165,16 @@ def program_code(program: Program, optimise: str = "balanced") -> int | None:
         shape = Shape(step.node, program.types, step.cost)
         if kernel_key(shape, step.variant) not in mode["kernels"]:
             return None
-        code += mode["interface"]["per_step"]
-        shared.add(f"{step.node.op} {kind_of(step.variant)}".strip())
+        code += interface["per_step"]
+        own = is_own(step.cost, macs, "balanced")
+        if not own:
+            shared.add(f"{step.node.op} {kind_of(step.variant)}".strip())
         function = step.variant, signature(shape)
-        own = is_own(step.cost, macs, optimise)
-        if function not in functions:
+        if step.variant and function in functions:
+            code += interface["call"]
+        else:
             functions.add(function)
-            code += code_of(shape, step.variant, optimise, own=own)
+            code += code_of(shape, step.variant, "balanced", own=own)
     shared_bytes: float = sum(mode["shared"].get(name, 0) for name in shared)
     return round(code + shared_bytes)
 

@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -251,7 +252,17 @@ def _interface(mode: str) -> dict[str, float]:
     """Bytes of code around the steps, as the emitter's own table has them."""
     found = load_table()["compilers"][GCC]["modes"][mode]
     interface = found["interface"]
-    return {"base": interface["base"] + found["library"][""], "per_step": interface["per_step"]}
+    calls = [
+        size
+        for key, known in found["steps"].items()
+        if key.startswith("call armv7em_")
+        for size, _ in known.values()
+    ]
+    return {
+        "base": interface["base"] + found["library"][""],
+        "per_step": interface["per_step"],
+        "call": round(fmean(calls or [0]), 2),
+    }
 
 
 def render(table: Mapping[str, Any]) -> str:
