@@ -150,6 +150,10 @@ def _convolution(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Int
         least, most = _with_padding(least, most, missing[:, :, None])
         return _finish(graph, node, least.sum((0, 1)), most.sum((0, 1)))
     groups = len(low) // weights.shape[3]
+    if groups == 1:
+        least, most = product_bounds(weights, low, high)
+        least, most = _with_padding(least, most, missing[None, :, :, None])
+        return _finish(graph, node, least.sum((1, 2, 3)), most.sum((1, 2, 3)))
     per_group = [np.split(bound, groups) for bound in (low, high)]
     parts = []
     for filters, low_part, high_part in zip(np.split(weights, groups), *per_group):
@@ -162,6 +166,8 @@ def _convolution(graph: Graph, node: Node, found: Mapping[str, Interval]) -> Int
 
 def _with_padding(least: Int64s, most: Int64s, missing: NDArray[np.bool_]) -> tuple[Int64s, Int64s]:
     """A tap on padding contributes nothing: the bounds must reach zero."""
+    if not missing.any():
+        return least, most
     return (
         np.where(missing, np.minimum(least, 0), least),
         np.where(missing, np.maximum(most, 0), most),

@@ -15,7 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import log2
 from pathlib import Path
 from typing import Any
@@ -108,8 +108,13 @@ def step_key(source: Source, step: Step, code: StepCode) -> tuple[str, str]:
 
 def literals(statements: Sequence[str]) -> list[int]:
     """The literal integers among the arguments of statements, in order."""
-    parts = [part.strip() for text in statements for part in re.split(r"[(),]", text)]
-    return [int(number[1]) for number in map(_NUMBER.match, parts) if number]
+    return [number for text in statements for number in _literals_of(text)]
+
+
+@lru_cache(maxsize=4096)
+def _literals_of(statement: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in re.split(r"[(),]", statement)]
+    return tuple(int(number[1]) for number in map(_NUMBER.match, parts) if number)
 
 
 def predict(
@@ -130,9 +135,12 @@ def predict(
     by_hand = assembly(source)
     code, deepest = 0.0, 0
     unknown: list[str] = []
+    known: dict[tuple[str, str], tuple[float, int] | None] = {}
     for step, written in source.steps:
         key, numbers = step_key(source, step, written)
-        found = _step_entry(mode["steps"], key, numbers)
+        if (key, numbers) not in known:
+            known[key, numbers] = _step_entry(mode["steps"], key, numbers)
+        found = known[key, numbers]
         if found is None and key.startswith("call ") and f"own{key[4:]}" in mode["steps"]:
             found = mode["mean_call"]
         elif found is None:

@@ -98,8 +98,10 @@ class QuantParams:
         return (
             isinstance(other, QuantParams)
             and self.axis == other.axis
-            and np.array_equal(self.scale, other.scale)
-            and np.array_equal(self.zero_point, other.zero_point)
+            and self.scale.shape == other.scale.shape
+            and self.zero_point.shape == other.zero_point.shape
+            and bool((self.scale == other.scale).all())
+            and bool((self.zero_point == other.zero_point).all())
         )
 
     def __hash__(self) -> int:

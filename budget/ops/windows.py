@@ -73,13 +73,19 @@ class Slide:
         counts: NDArray[np.int64] = np.maximum(last - first + 1, 0)
         return counts
 
+    @cached_property
+    def outside(self) -> tuple[bool, ...]:
+        """For each tap of the window: whether it falls on padding at some place."""
+        places = np.arange(self.count) * self.stride - self.before
+        taps = np.arange(self.taps) * self.dilation
+        seen = places[:, None] + taps[None, :]
+        outside: NDArray[np.bool_] = (seen < 0) | (seen >= self.extent)
+        return tuple(bool(each) for each in outside.any(0))
+
 
 def taps_on_padding(slide: Slide) -> NDArray[np.bool_]:
     """For each tap of the window: whether it falls on padding at some place."""
-    places = np.arange(slide.count) * slide.stride - slide.before
-    taps = np.arange(slide.taps) * slide.dilation
-    seen = places[:, None] + taps[None, :]
-    return np.asarray(((seen < 0) | (seen >= slide.extent)).any(0))
+    return np.array(slide.outside, np.bool_)
 
 
 def slides(

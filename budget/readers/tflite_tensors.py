@@ -123,7 +123,8 @@ def _quantization(
         file.fail(f"tensor {name!r} has {scale.size} scales, which no dimension of {shape} matches")
     if zero_point.size not in (1, scale.size):
         file.fail(f"tensor {name!r} has {scale.size} scales and {zero_point.size} zero points")
-    if not np.all(np.isfinite(scale)) or bool(np.any(scale < 0)):
+    # a scale that is not a number is not at least 0 either
+    if not bool(((scale >= 0) & (scale < np.inf)).all()):
         file.fail(f"tensor {name!r} has a scale that is negative or not a number")
     file.charge(scale.nbytes + 8 * scale.size)
     if zero_point.size != scale.size:

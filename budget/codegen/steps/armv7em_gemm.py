@@ -10,6 +10,7 @@ not certain weights are wide, a word for two taps of one channel: a cycle more, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +125,7 @@ def pairs(taps: NDArray[np.int64]) -> NDArray[np.int64]:
     return words
 
 
+@lru_cache(maxsize=256)  # equal layers share their function
 def function(gemm: Gemm) -> str:
     """The C function, in assembly and in plain C."""
     arguments = (
