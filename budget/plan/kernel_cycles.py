@@ -155,7 +155,7 @@ def program_code(program: Program) -> int | None:
     """
     mode = load_table()["modes"]["balanced"]
     interface = mode["interface"]
-    functions: set[tuple[str, str]] = set()
+    sizes: dict[tuple[str, str], int] = {}
     shared: set[str] = set()
     code: float = interface["base"]
     macs = program.cost.macs
@@ -170,11 +170,10 @@ def program_code(program: Program) -> int | None:
         if not own:
             shared.add(f"{step.node.op} {kind_of(step.variant)}".strip())
         function = step.variant, signature(shape)
-        if step.variant and function in functions:
-            code += interface["call"]
-        else:
-            functions.add(function)
-            code += code_of(shape, step.variant, "balanced", own=own)
+        is_again = function in sizes
+        if not is_again:
+            sizes[function] = code_of(shape, step.variant, "balanced", own=own)
+        code += interface["call"] if is_again and step.variant else sizes[function]
     shared_bytes: float = sum(mode["shared"].get(name, 0) for name in shared)
     return round(code + shared_bytes)
 
