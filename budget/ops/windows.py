@@ -80,7 +80,7 @@ class Slide:
         taps = np.arange(self.taps) * self.dilation
         seen = places[:, None] + taps[None, :]
         outside: NDArray[np.bool_] = (seen < 0) | (seen >= self.extent)
-        return tuple(bool(each) for each in outside.any(0))
+        return tuple(bool(tap.any()) for tap in outside.T)
 
 
 def taps_on_padding(slide: Slide) -> NDArray[np.bool_]:
