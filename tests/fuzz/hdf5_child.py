@@ -1,9 +1,10 @@
-"""A child process that reads many damaged HDF5 files, where the reader would start one for each.
+"""Damaged HDF5 files, many in one child process where the reader would start one for each.
 
 The reader's own child is a new interpreter, a third of a second for each file. This one is forked
 and reads on until the HDF5 library kills it or has no end; then the input is refused, as the reader
 would, and another child is forked. After some hundreds of inputs it is replaced anyway, so that
-what a damaged file left in the library does not stay.
+what a damaged file left in the library does not stay. Where the whole process may be lost (`run.py`
+forks one for some hundreds of inputs) it reads them itself, under the same limit.
 """
 
 from __future__ import annotations
@@ -31,6 +32,14 @@ class _Child:
 
 
 _children: list[_Child] = []
+_may_be_lost = False
+
+
+def lose_this_process() -> None:
+    """From now on a file that the library cannot stand ends this process."""
+    global _may_be_lost
+    _may_be_lost = True
+    _die_plainly()
 
 
 @contextlib.contextmanager
@@ -58,6 +67,9 @@ def _probe(data: bytes, where: str) -> None:
     from budget.errors import CorruptModelError
 
     if data in seeds.sound_weights():
+        return
+    if _may_be_lost:
+        _read(data)
         return
     if _children and _children[0].inputs >= INPUTS_EACH:
         end()
@@ -88,9 +100,7 @@ def _started() -> _Child:
         return _Child(process, to_write, back_read)
     os.close(to_write)
     os.close(back_read)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGXCPU):
-        signal.signal(number, signal.SIG_DFL)
+    _die_plainly()
     status = 1
     try:
         _serve(to_read, back_write)
@@ -99,18 +109,29 @@ def _started() -> _Child:
         os._exit(status)
 
 
+def _die_plainly() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for number in (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def _serve(source: int, answers: int) -> None:
+    while head := _received(source, 8):
+        _read(_received(source, int.from_bytes(head, "little")))
+        os.write(answers, b".")
+
+
+def _read(data: bytes) -> None:
+    """Reads everything there is, as the reader's own child does."""
     from budget.errors import ModelError
     from budget.readers.keras_hdf5 import Hdf5File
 
-    while head := _received(source, 8):
-        data = _received(source, int.from_bytes(head, "little"))
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        limit = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-        with contextlib.suppress(ModelError):
-            Hdf5File(io.BytesIO(data), len(data), "").read_everything()
-        os.write(answers, b".")
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    limit = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    with contextlib.suppress(ModelError):
+        Hdf5File(io.BytesIO(data), len(data), "").read_everything()
+    resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
 def _send(place: int, data: bytes) -> None:

@@ -14,7 +14,11 @@ import gc
 import hashlib
 import importlib.util
 import json
+import mmap
+import os
+import pickle
 import resource
+import struct
 import subprocess
 import sys
 import time
@@ -30,6 +34,7 @@ MAX_INPUT_BYTES = 64 << 10
 HANG_SECONDS = 60
 MANY_FINDINGS = 200
 SOUND_INPUTS = 200
+_COUNTS = struct.Struct("<QQQ")
 MIN_SOUND_BYTES = 1 << 10  # mutants grow, and large ones are slow and no richer
 ADDRESS_BYTES = 6 << 30  # what is asked for beyond it fails, and is a finding
 
@@ -52,11 +57,15 @@ class Judge:
         self.most_sound_bytes = max(MIN_SOUND_BYTES, 2 * largest)
         self.found: dict[str, int] = {}
         self.before = self.peak = _peak_bytes()
+        self.grown = self.killed = 0
+        self.shared: mmap.mmap | None = None
+        self.left = findings / f"{name}.left"
 
     def __call__(self, data: bytes) -> None:
         from targets import accepted
 
         self.inputs += 1
+        self.share()
         start = time.thread_time()
         try:
             if accepted(self.target, data):
@@ -81,10 +90,12 @@ class Judge:
                 self._keep(f"slow: {seconds:.0f} s", data)
         self.slowest_s = max(self.slowest_s, seconds)
         peak = _peak_bytes()
+        self.grown = max(self.grown, peak - self.before)
         if peak > self.peak + (64 << 20):
             if peak - self.before > MAX_GROWTH_BYTES:
                 self._keep("memory", data)
             self.peak = peak
+        self.share()
         if self.inputs % 1000 == 0 or self.inputs >= self.count:
             self.save()
 
@@ -103,6 +114,30 @@ class Judge:
             (self.folder / f"{name}.txt").write_text(f"{what}\n{traceback.format_exc()}")
             self.save()
 
+    def share(self) -> None:
+        """Counts where another process sees them, whatever becomes of this one."""
+        if self.shared is not None:
+            _COUNTS.pack_into(self.shared, 0, self.inputs, self.accepted, self.refused)
+
+    def leave(self) -> None:
+        """Hands on to the next child what no count tells."""
+        self.save()
+        self.left.write_bytes(pickle.dumps((self.sound, self.found, self.slowest_s, self.grown)))
+
+    def take_over(self, *, killed: bool) -> None:
+        """Goes on where a child stopped."""
+        assert self.shared is not None
+        self.inputs, self.accepted, self.refused = _COUNTS.unpack_from(self.shared)
+        if killed:
+            self.refused += 1
+            self.killed += 1
+            if self.state.exists():
+                self.found = dict(json.loads(self.state.read_text())["found"])
+        else:
+            left = pickle.loads(self.left.read_bytes())
+            self.sound, self.found, self.slowest_s, self.grown = left
+        self.save()
+
     def save(self) -> None:
         """Writes the counts where the driver finds them, whatever becomes of this process."""
         counts = {
@@ -110,7 +145,8 @@ class Judge:
             "accepted": self.accepted,
             "refused": self.refused,
             "slowest_s": round(self.slowest_s, 3),
-            "grown_bytes": _peak_bytes() - self.before,
+            "grown_bytes": self.grown,
+            "killed": self.killed,
             "found": self.found,
         }
         self.state.write_text(json.dumps(counts))
@@ -143,16 +179,51 @@ def fuzz(name: str, count: int, seed: int, findings: Path, *, unguided: bool) ->
     for data in beginnings:
         judge(data)  # lazy imports happen here, outside any measurement that matters
     judge.slowest_s, judge.before = 0.0, _peak_bytes()
-    if guided:
+    if guided and not judge.target.in_children:
         _fuzz_guided(judge, beginnings, count, seed, findings)
+    elif judge.target.in_children:
+        _fuzz_in_children(judge, beginnings, Random(seed))
     else:
-        chance = Random(seed)
-        while judge.inputs < count:
-            data = chance.choice(judge.sound or beginnings)
-            for _ in range(chance.choice((1, 1, 1, 2))):
-                data = judge.target.mutate(data, chance)[:MAX_INPUT_BYTES]
-            judge(data)
+        _fuzz_here(judge, beginnings, Random(seed), count)
     judge.save()
+
+
+def _fuzz_here(judge: Judge, beginnings: list[bytes], chance: Random, until: int) -> None:
+    while judge.inputs < until:
+        data = chance.choice(judge.sound or beginnings)
+        for _ in range(chance.choice((1, 1, 1, 2))):
+            data = judge.target.mutate(data, chance)[:MAX_INPUT_BYTES]
+        judge(data)
+
+
+def _fuzz_in_children(judge: Judge, beginnings: list[bytes], chance: Random) -> None:
+    """Some hundreds of inputs in each of many children.
+
+    One that a library kills has counted its inputs; the last of them is refused, as the reader
+    refuses what its own child does not survive.
+    """
+    import hdf5_child
+
+    judge.shared = mmap.mmap(-1, _COUNTS.size)
+    while judge.inputs < judge.count:
+        judge.share()
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                hdf5_child.lose_this_process()
+                until = min(judge.count, judge.inputs + hdf5_child.INPUTS_EACH)
+                _fuzz_here(judge, beginnings, chance, until)
+                judge.leave()
+                status = 0
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(child, 0)
+        judge.take_over(killed=os.WIFSIGNALED(status))
+        if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
+            raise RuntimeError("a child failed")
+        chance.random()
+        chance.seed(chance.getrandbits(64))
 
 
 def _import_readers(name: str) -> None:

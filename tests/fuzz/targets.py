@@ -31,6 +31,7 @@ class Target:
         seeds: makes the inputs to begin with.
         mutate: changes an input.
         share: of all inputs that this target should see, beside the others' shares.
+        in_children: a library may end the process: children run it, some hundreds of inputs each.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     seeds: Callable[[], list[bytes]]
     mutate: mutators.Mutator
     share: float
+    in_children: bool = False
 
     def corpus(self) -> list[bytes]:
         """Kept inputs: what once broke the reader."""
@@ -171,8 +173,9 @@ TARGETS = {
         Target("saved_model", run_saved_model, seeds.saved_model,
                mutators.parts(seeds.PART, mutators.protobuf, mutators.raw, mutators.raw), 2),
         Target("keras_config", run_keras_config, seeds.keras_config, mutators.json_text, 4),
-        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 2),
-        Target("h5", run_h5, seeds.h5, mutators.raw, 2),
+        Target("keras", run_keras, seeds.keras, mutators.archive(_KERAS_MEMBERS), 2,
+               in_children=True),
+        Target("h5", run_h5, seeds.h5, mutators.raw, 2, in_children=True),
         Target("profile", run_profile, seeds.profiles, mutators.text, 3),
         Target("scenario", run_scenario, seeds.scenarios, mutators.text, 4),
         Target("gate", user_files.run_gate, user_seeds.gates, mutators.text, 3),

@@ -69,3 +69,22 @@ def test_a_finding_is_kept_and_told(tmp_path: Path) -> None:
     assert list(counts["found"]) == ["ZeroDivisionError at <string>:broken"]
     assert counts["found"].popitem()[1] + counts["accepted"] + counts["refused"] == 50
     assert [path for path in (tmp_path / "transforms").iterdir() if not path.suffix]
+
+
+def test_an_input_that_kills_a_child_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+        "import targets, run, dataclasses, os, signal\n"
+        "from pathlib import Path\n"
+        "def deadly(data):\n"
+        "    if len(data) % 50 == 1: os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    return 1 / (len(data) % 31)\n"
+        "target = dataclasses.replace(targets.TARGETS['labels'], run=deadly, in_children=True,\n"
+        "    seeds=lambda: [b'abc'])\n"
+        "targets.TARGETS['labels'] = target\n"
+        "run.fuzz('labels', 900, 1, Path(sys.argv[1]), unguided=True)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    counts = json.loads((tmp_path / "labels.json").read_text())
+    assert counts["inputs"] == 900 and counts["killed"] > 0
+    assert list(counts["found"]) == ["ZeroDivisionError at <string>:deadly"]
