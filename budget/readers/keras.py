@@ -29,8 +29,9 @@ from budget.graph import ABSENT, DType, Graph, GraphBuilder, ModelSource, Tensor
 from budget.readers.keras_checks import check_supported
 from budget.readers.keras_composites import rule_of
 from budget.readers.keras_files import open_keras
-from budget.readers.keras_layers import IDENTITIES, LayerRule, Shape, Weight
+from budget.readers.keras_layers import IDENTITIES
 from budget.readers.keras_operations import OPERATIONS, with_key
+from budget.readers.keras_rules import LayerRule, Shape, Weight
 from budget.readers.keras_weights import (
     absent_weights,
     archive_weights,

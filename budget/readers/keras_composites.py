@@ -9,7 +9,8 @@ from typing import Any
 from budget.errors import UnsupportedModelError
 from budget.formats.keras_config import LayerEntry
 from budget.formats.keras_settings import Settings
-from budget.readers.keras_layers import LAYERS, LayerRule, Shape, Weight
+from budget.readers.keras_layers import LAYERS
+from budget.readers.keras_rules import LayerRule, Shape, Weight
 
 _GATES = {"SimpleRNN": 1, "GRU": 3, "LSTM": 4}
 _RECURRENT_KEYS = (

@@ -10,7 +10,7 @@ import numpy as np
 
 from budget.formats.keras_config import Call, LayerEntry
 from budget.formats.keras_settings import Settings
-from budget.readers.keras_layers import Shape
+from budget.readers.keras_rules import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from budget.errors import CorruptModelError, ModelError
 from budget.formats.keras_config import LayerEntry, ModelEntry
 from budget.graph.types import Array
 from budget.readers.keras_hdf5 import Hdf5File
-from budget.readers.keras_layers import Weight
+from budget.readers.keras_rules import Weight
 
 Wanted = Mapping[LayerEntry, Sequence[Weight]]
 Found = dict[LayerEntry, list[Array]]
