@@ -1,8 +1,9 @@
-"""The whole of a check must grow in proportion to the model: calls are counted, not seconds."""
+"""The whole of a check must grow in proportion to the model: in calls made, and in seconds."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 import scale
 
 from budget.api.check import check
-from budget.writers.tflite import write_tflite
 
 
 def calls_made(run: Callable[[], object]) -> int:
@@ -33,20 +33,53 @@ def calls_made(run: Callable[[], object]) -> int:
     return count
 
 
+RUNTIMES = ("budget-c", "tflm-cmsis-nn")
+ATTEMPTS = 4
+
+
+def checks(path: Path) -> None:
+    """Whole checks, on a device that no such graph fits: remedies are sought, too."""
+    for runtime in RUNTIMES:
+        check(path, device="stm32u575", runtime=runtime, rate_hz=1000.0).to_json()
+
+
+def seconds_taken(run: Callable[[], object]) -> float:
+    """Processor time of this process."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", list(scale.SHAPES))
+@pytest.mark.parametrize("shape", [*scale.SHAPES, "graphdef"])
 def test_twice_the_operators_are_twice_the_work(
     shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scale, "WIDTH", 50)
 
     def calls(count: int) -> int:
-        path = tmp_path / f"{count}.tflite"
-        write_tflite(scale.SHAPES[shape](count), path)
-        return calls_made(lambda: check(path, device="stm32u575", rate_hz=1.0).to_json())
+        path = scale.write(shape, count, tmp_path)
+        return calls_made(lambda: checks(path))
 
     calls(100)  # imports, profiles
     assert calls(800) <= scale.MAX_RATIO * calls(400)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [*scale.SHAPES, "graphdef"])
+def test_four_times_the_operators_take_four_times_as_long(
+    shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sees work that makes no calls; other programs disturb some attempts, never all."""
+    monkeypatch.setattr(scale, "WIDTH", 50)
+    small, large = (scale.write(shape, count, tmp_path) for count in (500, 2000))
+    checks(small)
+    ratios = []
+    for _ in range(ATTEMPTS):
+        ratios.append(seconds_taken(lambda: checks(large)) / seconds_taken(lambda: checks(small)))
+        if ratios[-1] <= scale.MAX_RATIO**2:
+            return
+    pytest.fail(f"{ratios} times as long")
 
 
 def test_files_hold_as_many_operators_as_they_claim(tmp_path: Path) -> None:
