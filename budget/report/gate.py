@@ -10,6 +10,7 @@ from rich.text import Text
 from budget.api.gate import Gate, Outcome
 from budget.report import text
 from budget.report.console import err_console, out_console, print_json
+from budget.report.names import Parts
 from budget.verdict import Constraint, Status
 
 
@@ -29,7 +30,7 @@ def report_gate(gate: Gate, *, json: bool = False) -> None:
 
 def _table(gate: Gate) -> Table:
     table = Table(title=escape(gate.file), title_justify="left", header_style="bold")
-    table.add_column("entry", overflow="fold")
+    table.add_column("entry")
     for heading in ("flash", "RAM", "latency", "energy"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
@@ -45,7 +46,7 @@ def _table(gate: Gate) -> Table:
                 inference.energy,
             )
             amounts = [text.middle(quantity) for quantity in shown]
-        table.add_row(escape(outcome.plan.name), *amounts, _verdict(outcome))
+        table.add_row(Parts(outcome.plan.name), *amounts, _verdict(outcome))
     return table
 
 
