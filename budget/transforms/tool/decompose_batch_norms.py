@@ -7,7 +7,14 @@ from typing import ClassVar
 
 from budget.transforms.tool.affine import array_of, is_channels_first, norm_factor_and_offset
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _FUSED = ("scale", "offset", "mean", "variance")
@@ -48,16 +55,12 @@ class DecomposeBatchNorms(Transform):
         for pattern in _PATTERNS:
             matches, refusals = find_matches(graph, pattern)
             context.notes += [f"{item.node} stays: {item.reason}" for item in refusals]
-            if not matches:
-                continue
-            rewriting = Rewriting(graph)
-            for match in matches:
-                rewriting.replace(match, _replacement(graph, match, rewriting))
-            graph = rewriting.finish()
+            if matches:
+                graph = replaced(graph, matches, _replacement)
         return graph
 
 
-def _replacement(graph: NodeGraph, match: Match, rewriting: Rewriting) -> list[NodeDef]:
+def _replacement(match: Match, rewriting: Rewriting) -> list[NodeDef]:
     root, nodes = match.root, match.nodes
     held = nodes["scale"]
     dtype = array_of(held).dtype

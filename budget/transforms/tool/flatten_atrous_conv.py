@@ -9,7 +9,14 @@ import numpy as np
 
 from budget.transforms.tool.affine import is_channels_first
 from budget.transforms.tool.nodes import NodeGraph
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 
@@ -104,9 +111,7 @@ class FlattenAtrousConv(Transform):
             kernel = rewriting.constant_like(match.nodes["weights"], stuffed)
             inputs = (match.nodes["spread"].inputs[0], kernel.name)
             attributes = {**product.attributes, "padding": _padding(match)}
-            controls = tuple(
-                dict.fromkeys(c for name in match.matched for c in graph.nodes[name].controls)
-            )
+            controls = controls_of(graph, match)
             flat = product.changed(
                 name=match.root.name, inputs=inputs, attributes=attributes, controls=controls
             )

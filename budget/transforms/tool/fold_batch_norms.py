@@ -17,7 +17,13 @@ from budget.transforms.tool.affine import (
     scaled,
 )
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _OPERAND = Pattern("Const", capture="operand")
@@ -142,16 +148,12 @@ class FoldBatchNorms(Transform):
         return graph
 
 
-def _controls(graph: NodeGraph, match: Match) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(c for name in match.matched for c in graph.nodes[name].controls))
-
-
 def _fold(graph: NodeGraph, matches: list[Match]) -> NodeGraph:
     rewriting = Rewriting(graph)
     for match in matches:
         weights, vector, bias = _vectors(match)
         product, root = match.nodes["product"], match.root
-        controls = _controls(graph, match)
+        controls = controls_of(graph, match)
         new: list[NodeDef] = []
         if root.op in ("Mul", "RealDiv"):
             kernel = rewriting.constant_like(
@@ -199,6 +201,6 @@ def _part(graph: NodeGraph, matches: list[Match]) -> NodeGraph:
             renamed.append(name)
             start += count
         inputs = (*renamed, *join.inputs[len(renamed) :])
-        new.append(join.changed(name=root.name, inputs=inputs, controls=_controls(graph, match)))
+        new.append(join.changed(name=root.name, inputs=inputs, controls=controls_of(graph, match)))
         rewriting.replace(match, new)
     return rewriting.finish()

@@ -8,7 +8,15 @@ from typing import Any, ClassVar
 from budget.formats.tensorflow_schema import DataType
 from budget.transforms.tool.affine import PRODUCTS, array_of
 from budget.transforms.tool.nodes import NodeDef, NodeGraph
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _FUSED = {
@@ -62,21 +70,15 @@ class FuseBiasAndActivation(Transform):
         for pattern in _PATTERNS:
             matches, refusals = find_matches(graph, pattern)
             notes.update({item.node: item.reason for item in refusals})
-            if not matches:
-                continue
-            rewriting = Rewriting(graph)
-            for match in matches:
-                bias = match.nodes["bias"]
-                constants = [bias] if bias.op == "Const" else []
-                rewriting.replace(match, [*constants, _fused(graph, match)])
-            graph = rewriting.finish()
+            if matches:
+                graph = replaced(graph, matches, _fused)
         context.notes += [f"{name} stays: {reason}" for name, reason in notes.items()
                           if name in graph.nodes]  # fmt: skip
         return graph
 
 
-def _fused(graph: NodeGraph, match: Match) -> NodeDef:
-    product, root = match.nodes["product"], match.root
+def _fused(match: Match, rewriting: Rewriting) -> list[NodeDef]:
+    bias, product, root = match.nodes["bias"], match.nodes["product"], match.root
     names = [b"BiasAdd"]
     if root is not match.nodes["add"]:
         names.append(root.op.encode())
@@ -90,7 +92,8 @@ def _fused(graph: NodeGraph, match: Match) -> NodeDef:
         attributes["TArgs"] = (DataType.FLOAT,)
     if product.op != "Conv2D":
         attributes.pop("use_cudnn_on_gpu", None)
-    controls = dict.fromkeys(c for name in match.matched for c in graph.nodes[name].controls)
+    controls = controls_of(rewriting.graph, match)
     inputs = (*product.inputs, match.tensors["bias"])
-    return NodeDef(root.name, _FUSED[product.op], inputs, tuple(controls), product.device,
-                   attributes)  # fmt: skip
+    op = _FUSED[product.op]
+    fused = NodeDef(root.name, op, inputs, controls, product.device, attributes)
+    return [*[bias] * (bias.op == "Const"), fused]

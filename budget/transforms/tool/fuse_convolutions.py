@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +10,15 @@ import numpy as np
 from budget.formats.tensorflow_schema import DataType
 from budget.transforms.tool.affine import is_channels_first
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 
@@ -40,15 +47,10 @@ def _fused(graph: NodeGraph, below: Pattern, context: Context) -> NodeGraph:
     pattern = Pattern("Conv2D", (below, ANY), condition=_refusal)
     matches, refusals = find_matches(graph, pattern)
     context.notes += [f"{item.node} stays: {item.reason}" for item in refusals]
-    if not matches:
-        return graph
-    rewriting = Rewriting(graph)
-    for match in matches:
-        rewriting.replace(match, _replacement(graph, match, rewriting.name))
-    return rewriting.finish()
+    return replaced(graph, matches, _replacement) if matches else graph
 
 
-def _replacement(graph: NodeGraph, match: Match, free: Callable[[str], str]) -> list[NodeDef]:
+def _replacement(match: Match, rewriting: Rewriting) -> list[NodeDef]:
     conv, resize, pad = match.root, match.nodes.get("resize"), match.nodes.get("pad")
     attributes: dict[str, Any] = {
         "T": conv.attributes["T"],
@@ -61,7 +63,7 @@ def _replacement(graph: NodeGraph, match: Match, free: Callable[[str], str]) -> 
         paddings = pad.inputs[1]
     else:
         zeros = np.zeros((4, 2), np.int32)
-        new.append(constant(free(f"{conv.name}_dummy_paddings"), zeros, DataType.INT32))
+        new.append(constant(rewriting.name(f"{conv.name}_dummy_paddings"), zeros, DataType.INT32))
         paddings = new[0].name
     first = resize or pad or conv
     inputs: tuple[str, ...] = (first.inputs[0], paddings, conv.inputs[1])
@@ -69,8 +71,8 @@ def _replacement(graph: NodeGraph, match: Match, free: Callable[[str], str]) -> 
         attributes["resize_align_corners"] = resize.attributes.get("align_corners", False)
         inputs = (first.inputs[0], resize.inputs[1], paddings, conv.inputs[1])
     op = "FusedResizeAndPadConv2D" if resize else "FusedPadConv2D"
-    controls = dict.fromkeys(c for name in match.matched for c in graph.nodes[name].controls)
-    return [*new, NodeDef(conv.name, op, inputs, tuple(controls), conv.device, attributes)]
+    controls = controls_of(rewriting.graph, match)
+    return [*new, NodeDef(conv.name, op, inputs, controls, conv.device, attributes)]
 
 
 @dataclass(frozen=True)

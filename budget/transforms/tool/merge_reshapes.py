@@ -6,8 +6,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from budget.transforms.tool.affine import array_of
-from budget.transforms.tool.nodes import NodeGraph
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.nodes import NodeDef, NodeGraph
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _CONST = Pattern("Const")
@@ -45,25 +53,15 @@ class MergeReshapes(Transform):
             for pattern in _RESHAPED:
                 matches, refusals = find_matches(graph, pattern)
                 notes.update({item.node: item.reason for item in refusals})
-                if not matches:
-                    continue
-                changed = True
-                rewriting = Rewriting(graph)
-                for match in matches:
-                    root = match.root
-                    inputs = (match.tensors["x"], root.inputs[1])
-                    controls = tuple(
-                        dict.fromkeys(c for n in match.matched for c in graph.nodes[n].controls)
-                    )
-                    attributes = {**root.attributes}
-                    rewriting.replace(
-                        match,
-                        [
-                            match.nodes["shape"],
-                            root.changed(inputs=inputs, controls=controls, attributes=attributes),
-                        ],
-                    )
-                graph = rewriting.finish()
+                if matches:
+                    graph, changed = replaced(graph, matches, _merged), True
         context.notes += [f"{name} stays: {reason}" for name, reason in notes.items()
                           if name in graph.nodes and "earlier match" not in reason]  # fmt: skip
         return graph
+
+
+def _merged(match: Match, rewriting: Rewriting) -> list[NodeDef]:
+    root = match.root
+    inputs = (match.tensors["x"], root.inputs[1])
+    controls = controls_of(rewriting.graph, match)
+    return [match.nodes["shape"], root.changed(inputs=inputs, controls=controls)]

@@ -9,7 +9,7 @@ Pattern("Mul", (
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -268,6 +268,25 @@ class Rewriting:
         )
 
 
+def replaced(
+    graph: NodeGraph,
+    matches: Iterable[Match],
+    replacement: Callable[[Match, Rewriting], list[NodeDef]],
+) -> NodeGraph:
+    """The graph with nodes in the place of each match, see `Rewriting.replace`."""
+    rewriting = Rewriting(graph)
+    for match in matches:
+        rewriting.replace(match, replacement(match, rewriting))
+    return rewriting.finish()
+
+
+def controls_of(graph: NodeGraph, match: Match) -> tuple[str, ...]:
+    """What any node of a match waits for, in the same order each time."""
+    return tuple(
+        dict.fromkeys(c for name in sorted(match.matched) for c in graph.nodes[name].controls)
+    )
+
+
 def rewrite(
     graph: NodeGraph,
     pattern: Pattern,
@@ -285,15 +304,16 @@ def rewrite(
     Raises:
         UnsupportedModelError: every replacement matches again, without end.
     """
+
+    def nodes_for(match: Match, rewriting: Rewriting) -> list[NodeDef]:
+        new = replacement(match)
+        return new if isinstance(new, list) else [new]
+
     for _ in range(len(graph.nodes) + 1):
         matches, refusals = find_matches(graph, pattern)
         if not matches:
             break
-        rewriting = Rewriting(graph)
-        for match in matches:
-            new = replacement(match)
-            rewriting.replace(match, new if isinstance(new, list) else [new])
-        graph = rewriting.finish()
+        graph = replaced(graph, matches, nodes_for)
     else:
         raise UnsupportedModelError(
             f"what replaces {pattern.op} matches again, without end", where=graph.envelope.name

@@ -9,7 +9,15 @@ import numpy as np
 
 from budget.transforms.tool.affine import array_of
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    controls_of,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _X = Pattern(capture="x")
@@ -81,12 +89,8 @@ class RewriteHardSwish(Transform):
             matches, refusals = find_matches(graph, pattern)
             notes.update({item.node: item.reason for item in refusals})
             matches = [match for match in matches if not _is_canonical(graph, match)]
-            if not matches:
-                continue
-            rewriting = Rewriting(graph)
-            for match in matches:
-                rewriting.replace(match, _canonical(match, rewriting))
-            graph = rewriting.finish()
+            if matches:
+                graph = replaced(graph, matches, _canonical)
         context.notes += [f"{name} stays: {reason}" for name, reason in notes.items()
                           if name in graph.nodes and "constants" in reason]  # fmt: skip
         return graph
@@ -105,7 +109,8 @@ def _canonical(match: Match, rewriting: Rewriting) -> list[NodeDef]:
 
     def made(part: str, op: str, *inputs: str) -> NodeDef:
         name = root.name if not part else rewriting.name(f"{root.name}/{part}")
-        return NodeDef(name, op, inputs, (), root.device, attributes)
+        controls = () if part else controls_of(rewriting.graph, match)
+        return NodeDef(name, op, inputs, controls, root.device, attributes)
 
     three, sixth = (
         constant(rewriting.name(f"{root.name}/{name}"), np.array(value, dtype), kind, root.device)

@@ -10,7 +10,14 @@ import numpy as np
 from budget.errors import UsageError
 from budget.transforms.tool.affine import array_of, is_channels_first
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, Rewriting, find_matches
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    Rewriting,
+    find_matches,
+    replaced,
+)
 from budget.transforms.tool.transform import Context, Transform
 
 _CONV = Pattern("Conv2D", (ANY, Pattern("Const", capture="weights")))
@@ -42,12 +49,7 @@ class SplitSeparable(Transform):
             raise UsageError("split_separable needs a tolerance from 0 to 1", where="transforms")
         matches, refusals = find_matches(graph, replace(_CONV, condition=self._refusal))
         context.notes += [f"{item.node} stays: {item.reason}" for item in refusals]
-        if not matches:
-            return graph
-        rewriting = Rewriting(graph)
-        for match in matches:
-            rewriting.replace(match, self._parts(match, rewriting))
-        return rewriting.finish()
+        return replaced(graph, matches, self._parts) if matches else graph
 
     def _refusal(self, graph: NodeGraph, match: Match) -> str:
         conv, weights = match.root, array_of(match.nodes["weights"])

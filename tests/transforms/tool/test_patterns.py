@@ -5,13 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import tool_graphs as graphs
 
 from budget.errors import CorruptModelError, UnsupportedModelError, UsageError
+from budget.formats.tensorflow_schema import DataType
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
-from budget.transforms.tool.patterns import ANY, Match, Pattern, find_matches, rewrite
+from budget.transforms.tool.patterns import (
+    ANY,
+    Match,
+    Pattern,
+    controls_of,
+    find_matches,
+    rewrite,
+)
 from budget.transforms.tool.pipeline import Step, plan_steps, run
+from budget.transforms.tool.rewrite_hard_swish import RewriteHardSwish
 from budget.transforms.tool.transform import Context, Transform
 
 
@@ -212,3 +222,33 @@ def test_repeated_inputs() -> None:
     assert [{k: v.name for k, v in m.nodes.items()} for m in matches] == [
         {"part0": "a", "part1": "b", "part2": "a"}
     ]
+
+
+def test_what_a_match_waits_for_is_kept_in_one_order() -> None:
+    """Names come in sets, whose order differs from one run of Python to the next."""
+    lines = [f"w{i} = NoOp" for i in range(9)]
+    chain = [f"n{i} = Relu {f'n{i - 1}' if i else 'x'} ^w{8 - i}" for i in range(9)]
+    graph = graph_of("x = Placeholder", *lines, *chain, outputs="n8")
+    pattern = ANY
+    for _ in range(9):
+        pattern = Pattern("Relu", (pattern,), single=True)
+    (match,), _ = find_matches(graph, pattern)
+    assert controls_of(graph, match) == tuple(f"w{8 - i}" for i in range(9))
+
+
+def test_a_rewritten_hard_swish_waits_for_what_it_waited_for() -> None:
+    lines = ["three = Const", "sixth = Const", "w = NoOp", "a = AddV2 x three ^w", "r = Relu6 a",
+             "g = Mul x r", "y = Mul g sixth ^v", "v = NoOp"]  # fmt: skip
+    graph = graph_of("x = Placeholder", *lines, outputs="y")
+    values = {"three": 3.0, "sixth": 1 / 6}
+    graph = graph.with_nodes(
+        constant(name, np.float32(values[name])) if name in values else node
+        for name, node in graph.nodes.items()
+    )
+    kinds = {"T": DataType.FLOAT}
+    graph = graph.with_nodes(
+        node if node.op in ("Const", "NoOp") else node.changed(attributes=kinds)
+        for node in graph.nodes.values()
+    )
+    after = RewriteHardSwish().apply(graph, Context())
+    assert after is not graph and set(after.nodes["y"].controls) == {"v", "w"}
