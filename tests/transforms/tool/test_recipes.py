@@ -16,8 +16,11 @@ from budget.transforms.tool.nodes import NodeGraph
 from budget.transforms.tool.registry import PRESETS
 
 RNG = np.random.default_rng(4)
-# recipe → largest change of an output over the output's own size
-RECIPES = {"deploy": 1e-5, "missing-kernels": 1e-5, "file-size": 0.2, "eight-bit": 0.6}
+# Recipe → largest change of an output over the output's own size. On eight bits it is that of
+# TensorFlow's operators of 2016: each brings its 32 bits to eight by a step too low on average, so
+# that what a hundred of them lose adds up; how far single ones are off is tested elsewhere
+# (test_rewritten_forms.py).
+RECIPES = {"deploy": 1e-5, "missing-kernels": 1e-5, "file-size": 0.2, "eight-bit": 0.3}
 NETWORKS = {
     "MobileNet": {"input_shape": (64, 64, 3), "alpha": 0.25},
     "MobileNetV2": {"input_shape": (64, 64, 3), "alpha": 0.35},
