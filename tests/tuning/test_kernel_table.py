@@ -64,9 +64,9 @@ def test_a_wrong_implementation_never_enters_the_table(
 ) -> None:
     """One tap of each channel, negated where it is packed: the measurement is refused."""
     pytest.importorskip("unicorn")
-    from budget.codegen.steps import armv7em_convolution, armv7em_winograd, armv7em_winograd2
+    from budget.codegen.steps import armv7em_convolution, armv7em_tiles
 
-    for module in (armv7em_convolution, armv7em_winograd, armv7em_winograd2):
+    for module in (armv7em_convolution, armv7em_tiles):
         right: Any = module.stream
 
         def wrong(weights: Any, *others: Any, right: Any = right) -> Any:

@@ -7,112 +7,32 @@ G is scaled by 24 so that it is integer (its last row by 3, the 8 goes into A), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.codegen.context import StepCode, StepContext, per_tensor
-from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_plain_c
-from budget.codegen.steps.armv7em_convolution import ending_of, folded_bias, scales_of
-from budget.codegen.steps.armv7em_gemm import powers
+from budget.codegen.context import StepCode, StepContext
+from budget.codegen.steps.armv7em_assembly import naked_function, with_plain_c
+from budget.codegen.steps.armv7em_tiles import (
+    IN_PARAMETERS,
+    OUT_PARAMETERS,
+    Frame,
+    Tiles,
+    begin,
+    end,
+    plus,
+    sum_places,
+    write_tiles,
+)
 
 _WEIGHTS: NDArray[np.int64] = np.array(
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 3]]
 )
 _INVERSE_OF_9 = 0x38E38E39
-_UNROLLED_STEPS = 15  # a pointer moves by less than 256 bytes at a time
-
-IN_PARAMETERS = ("const int8_t *rows", "int32_t *tiles", "int32_t fours")
-OUT_PARAMETERS = (
-    "const int32_t *tiles",
-    "const int32_t *stream",
-    "int32_t *sums",
-    "int8_t *y",
-    "int32_t fours",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Tiles:
-    """Shape of a convolution by tiles.
-
-    Attributes:
-        in_c: channels read.
-        out_w: columns of the output.
-        out_c: channels of the output.
-        ending: of each sum.
-        size: rows and columns of outputs that a tile makes.
-    """
-
-    in_c: int
-    out_w: int
-    out_c: int
-    ending: Ending
-    size: int = 4
-
-    @property
-    def row_bytes(self) -> int:
-        """Of an image row with its padding."""
-        return (self.out_w + 2) * self.in_c
-
-    @property
-    def in_name(self) -> str:
-        """Name of the C function that transforms tiles."""
-        return f"winograd{self.size}_in_{self.in_c}_{self.row_bytes}"
-
-    @property
-    def out_name(self) -> str:
-        """Name of the C function that multiplies and transforms back."""
-        return f"winograd{self.size}_out_{self.in_c}_{self.out_w}x{self.out_c}_{self.ending.name}"
 
 
 def write_winograd(context: StepContext) -> StepCode:
     """3 x 3 windows at stride 1 over images of whole tiles."""
-    x, y = context.type(0), context.output_type()
-    _, out_h, out_w, out_c = y.shape
-    tiles = Tiles(x.shape[3], out_w, out_c, ending_of(context))
-    weights = context.constant(1).astype(np.int64)
-    bias = folded_bias(context, weights.reshape(out_c, -1))
-    words = stream(weights, bias, *scales_of(context, out_c), _WEIGHTS)
-    table = context.table("stream", "int32_t", words, "transformed weights, biases, scales")
-    padding = context.attributes.padding
-    numbers = [*x.shape[1:], out_h, out_w, out_c, padding.top, padding.left, per_tensor(x)[1]]
-    arguments = [context.operand(0), "y0", table, "s", tiles.in_name, tiles.out_name, *numbers, 4]
-    text = f"armv7em_winograd_s8({', '.join(map(str, arguments))});"
-    code = context.code("armv7em_winograd_s8.h", text)
-    functions = (_in_function(tiles), _out_function(tiles))
-    return StepCode(code.kernels, code.statements, code.tables, functions)
-
-
-def stream(
-    weights: NDArray[np.int64],
-    bias: NDArray[np.int64],
-    multipliers: NDArray[np.int64],
-    shifts: NDArray[np.int64],
-    transform: NDArray[np.int64],
-) -> NDArray[np.int32]:
-    """For every four channels: [places][pairs of channels][4] words, then bias and scale of each.
-
-    Args:
-        weights: [out][3][3][in].
-        bias: [out].
-        multipliers: [out].
-        shifts: [out], to the right.
-        transform: of one direction of the weights, [rows of a tile][3].
-    """
-    channels, _, _, depth = weights.shape
-    places = len(transform) ** 2
-    spread = np.einsum("ai,oijc,bj->oabc", transform, weights, transform)
-    # channels 0 and 2 of four share a word, and 1 and 3
-    fours = spread.reshape(channels, places, depth // 4, 2, 2) & 0xFFFF
-    pairs = (fours[..., 0, :] | fours[..., 1, :] << 16).reshape(channels, places, depth // 2)
-    scales = np.stack([bias, 2 * multipliers, powers(multipliers, shifts)], 1)
-    words: list[NDArray[np.int64]] = []
-    for first in range(0, channels, 4):
-        words += [pairs[first : first + 4].transpose(1, 2, 0).ravel()]
-        words += [scales[first : first + 4].ravel()]
-    return np.concatenate(words).astype(np.uint32).astype(np.int32)
+    return write_tiles(context, 4, _WEIGHTS, "armv7em_winograd_s8.h", (_in_function, _out_function))
 
 
 def _in_function(tiles: Tiles) -> str:
@@ -202,46 +122,21 @@ def _out_function(tiles: Tiles) -> str:
     return with_plain_c(naked_function(tiles.out_name, OUT_PARAMETERS, _out(tiles)), plain)
 
 
-# Stack slots, in bytes; [4][6] half transformed sums lie below them.
+# Stack slots; [4][6] half transformed sums lie below them.
 _TILES, _STREAM, _SUMS, _Y, _SUMS_END, _NEXT_SUM, _BIAS, _TWICE, _POWER, _NINTH, _TILE, _CHANNEL = (
     range(96, 144, 4)
 )
-_LOOP_END = 144
-_FRAME = 156  # with the nine registers pushed a multiple of 8
-_FOURS = _FRAME + 36
+_FRAME = Frame(_TILES, _SUMS, _Y, _SUMS_END, _NEXT_SUM, 144, 156)
 
 
 def _out(tiles: Tiles) -> list[str]:
     """For every four channels: 36 places, two tiles; then back, one tile and channel at a time."""
-    ending = tiles.ending
-    lines = [
-        "push {r4-r11, lr}",
-        f"sub sp, #{_FRAME}",
-        "sub r0, #4",
-        "sub r1, #4",
-        f"str r0, [sp, #{_TILES}]",
-        f"str r2, [sp, #{_SUMS}]",
-        f"str r3, [sp, #{_Y}]",
-        f"add r2, #{36 * 32}",
-        f"str r2, [sp, #{_SUMS_END}]",
+    return [
+        *begin(tiles, _FRAME),
         f"movw r2, #{_INVERSE_OF_9 & 0xFFFF}",
         f"movt r2, #{_INVERSE_OF_9 >> 16}",
         f"str r2, [sp, #{_NINTH}]",
-        "1:",
-        f"ldr r2, [sp, #{_SUMS}]",
-        f"ldr r0, [sp, #{_TILES}]",
-        f"str r2, [sp, #{_NEXT_SUM}]",
-        "2:",
-        *place_products(tiles, _LOOP_END),
-        f"ldr r2, [sp, #{_NEXT_SUM}]",
-        f"ldr r3, [sp, #{_SUMS_END}]",
-        "stm r2!, {r6-r12, lr}",
-        f"str r2, [sp, #{_NEXT_SUM}]",
-        "cmp r2, r3",
-        "bne.w 2b",
-        # back: r1 y, r0 sums
-        "add r1, #4",
-        "movs r2, #4",
+        *sum_places(tiles, _FRAME),
         f"str r2, [sp, #{_CHANNEL}]",
         f"ldr r0, [sp, #{_SUMS}]",
         "3:",
@@ -254,10 +149,30 @@ def _out(tiles: Tiles) -> list[str]:
         f"str r2, [sp, #{_TILE}]",
         f"ldr r1, [sp, #{_Y}]",
         "4:",
-        "mov lr, sp",
-        "add r12, sp, #24",
-        "5:",
+        *_back(tiles),
+        # the other tile: four columns on, four rows back; its sums lie beside
+        f"ldr r2, [sp, #{_TILE}]",
+        *plus("r1", 4 * tiles.out_c - 4 * tiles.out_w * tiles.out_c),
+        "sub r0, #188",
+        "subs r2, #1",
+        f"str r2, [sp, #{_TILE}]",
+        "bne.w 4b",
+        f"ldr r3, [sp, #{_Y}]",
+        f"ldr r2, [sp, #{_CHANNEL}]",
+        f"ldr r1, [sp, #{_STREAM}]",
+        "add r3, #1",
+        f"str r3, [sp, #{_Y}]",
+        "subs r2, #1",
+        f"str r2, [sp, #{_CHANNEL}]",
+        "bne.w 3b",
+        *end(_FRAME),
     ]
+
+
+def _back(tiles: Tiles) -> list[str]:
+    """The sums of a tile, r0, become 16 outputs, r1: columns first, then row by row."""
+    ending = tiles.ending
+    lines = ["mov lr, sp", "add r12, sp, #24", "5:"]
     for _ in range(2):
         lines += [f"ldr r{2 + i}, [r0, #{192 * i}]" for i in range(1, 6)]
         lines += ["ldr r2, [r0], #32", *_out_line()]
@@ -277,87 +192,7 @@ def _out(tiles: Tiles) -> list[str]:
         lines += ending.clamp(results)
         lines += [f"strb {r}, [r1, #{i * tiles.out_c}]" for i, r in enumerate(results)]
         lines += plus("r1", tiles.out_w * tiles.out_c)
-    return [
-        *lines,
-        "cmp lr, r12",
-        "bne 6b",
-        # the other tile: four columns on, four rows back; its sums lie beside
-        f"ldr r2, [sp, #{_TILE}]",
-        *plus("r1", 4 * tiles.out_c - 4 * tiles.out_w * tiles.out_c),
-        "sub r0, #188",
-        "subs r2, #1",
-        f"str r2, [sp, #{_TILE}]",
-        "bne.w 4b",
-        f"ldr r3, [sp, #{_Y}]",
-        f"ldr r2, [sp, #{_CHANNEL}]",
-        f"ldr r1, [sp, #{_STREAM}]",
-        "add r3, #1",
-        f"str r3, [sp, #{_Y}]",
-        "subs r2, #1",
-        f"str r2, [sp, #{_CHANNEL}]",
-        "bne.w 3b",
-        "sub r1, #4",
-        f"ldr r2, [sp, #{_FOURS}]",
-        "subs r2, #1",
-        f"str r2, [sp, #{_FOURS}]",
-        "bne.w 1b",
-        f"add sp, #{_FRAME}",
-        "pop {r4-r11, pc}",
-    ]
-
-
-def plus(register: str, amount: int) -> list[str]:
-    """Adds a constant; r12 is not touched, r3 may be."""
-    verb, size = ("add", amount) if amount >= 0 else ("sub", -amount)
-    if size <= 4095:
-        return [f"{verb} {register}, {register}, #{size}"]
-    high = [f"movt r3, #{size >> 16}"] if size >> 16 else []
-    return [f"movw r3, #{size & 0xFFFF}", *high, f"{verb} {register}, {register}, r3"]
-
-
-def place_products(tiles: Tiles, loop_end: int) -> list[str]:
-    """All channels at one place: r6 to lr are the sums of (channel, tile).
-
-    Args:
-        tiles: shape.
-        loop_end: stack slot for the end of the inner loop.
-    """
-    steps = tiles.in_c // 2
-    per_loop = max(n for n in range(1, _UNROLLED_STEPS + 1) if steps % n == 0)
-    is_loop = per_loop < steps
-    lines = []
-    if is_loop:
-        lines += [f"add r2, r0, #{8 * steps}", f"str r2, [sp, #{loop_end}]"]
-        lines += [*(f"mov {r}, #0" for r in ("r6", "r7", "r8", "r9", "r10", "r11", "r12", "lr"))]
-        lines.append("7:")
-    for step in range(per_loop):
-        last = step == per_loop - 1
-        starts = not is_loop and step == 0
-
-        def products(word: str, first: str, second: str, starts: bool = starts) -> list[str]:
-            if starts:
-                return [f"smuad {first}, r2, {word}", f"smuad {second}, r3, {word}"]
-            return [
-                f"smlad {first}, r2, {word}, {first}",
-                f"smlad {second}, r3, {word}, {second}",
-            ]
-
-        back = "!" if last else ""
-        lines += [
-            f"ldr r2, [r0, #{4 + 8 * step}]",
-            f"ldr r3, [r0, #{8 + 8 * step}]{back}",
-            f"ldr r4, [r1, #{4 + 16 * step}]",
-            f"ldr r5, [r1, #{8 + 16 * step}]",
-            *products("r4", "r6", "r7"),
-            *products("r5", "r8", "r9"),
-            f"ldr r4, [r1, #{12 + 16 * step}]",
-            f"ldr r5, [r1, #{16 + 16 * step}]{back}",
-            *products("r4", "r10", "r11"),
-            *products("r5", "r12", "lr"),
-        ]
-    if is_loop:
-        lines += [f"ldr r2, [sp, #{loop_end}]", "cmp r0, r2", "bne.w 7b"]
-    return lines
+    return [*lines, "cmp lr, r12", "bne 6b"]
 
 
 def _out_line() -> list[str]:

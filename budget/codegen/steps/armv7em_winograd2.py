@@ -3,7 +3,7 @@
 A tile of 4 x 4 pixels becomes 16 numbers, each multiplied by the transformed weights of its place:
 V = B' d B, U = G g G', Y = A' (U V) A. G is scaled by 2, hence Y by 4, which is shifted out before
 the bias is added and the sum is scaled. It saves less than F(4 x 4) and takes less than half the
-flash. Products are as in `armv7em_winograd`.
+flash. Products are as in `armv7em_tiles`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from budget.codegen.context import StepCode, StepContext, per_tensor
+from budget.codegen.context import StepCode, StepContext
 from budget.codegen.steps.armv7em_assembly import naked_function, with_plain_c
-from budget.codegen.steps.armv7em_convolution import ending_of, folded_bias, scales_of
-from budget.codegen.steps.armv7em_winograd import (
+from budget.codegen.steps.armv7em_tiles import (
     IN_PARAMETERS,
     OUT_PARAMETERS,
+    Frame,
     Tiles,
-    place_products,
+    begin,
+    end,
     plus,
-    stream,
+    sum_places,
+    write_tiles,
 )
 
 _WEIGHTS: NDArray[np.int64] = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
@@ -28,21 +30,8 @@ _WEIGHTS: NDArray[np.int64] = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0,
 
 def write_winograd2(context: StepContext) -> StepCode:
     """3 x 3 windows at stride 1 over images of whole tiles."""
-    x, y = context.type(0), context.output_type()
-    _, out_h, out_w, out_c = y.shape
-    tiles = Tiles(x.shape[3], out_w, out_c, ending_of(context), 2)
-    weights = context.constant(1).astype(np.int64)
-    bias = folded_bias(context, weights.reshape(out_c, -1))
-    words = stream(weights, bias, *scales_of(context, out_c), _WEIGHTS)
-    table = context.table("stream", "int32_t", words, "transformed weights, biases, scales")
-    padding = context.attributes.padding
-    numbers = [*x.shape[1:], out_h, out_w, out_c, padding.top, padding.left, per_tensor(x)[1]]
-    arguments = [context.operand(0), "y0", table, "s", tiles.in_name, tiles.out_name, *numbers, 2]
-    text = f"armv7em_winograd_s8({', '.join(map(str, arguments))});"
-    code = context.code("armv7em_winograd2_s8.h", text)
-    return StepCode(
-        code.kernels, code.statements, code.tables, (_in_function(tiles), _out_function(tiles))
-    )
+    functions = (_in_function, _out_function)
+    return write_tiles(context, 2, _WEIGHTS, "armv7em_winograd2_s8.h", functions)
 
 
 def _in_function(tiles: Tiles) -> str:
@@ -108,38 +97,16 @@ def _out_function(tiles: Tiles) -> str:
     return with_plain_c(naked_function(tiles.out_name, OUT_PARAMETERS, _out(tiles)), plain)
 
 
-# Stack slots, in bytes.
+# Stack slots; the last three words are those of a scale.
 _TILES, _STREAM, _SUMS, _Y, _SUMS_END, _NEXT_SUM, _CHANNEL, _LOOP_END, _SCALES = range(0, 36, 4)
-_FRAME = 60  # three words of a scale; with the nine registers pushed a multiple of 8
-_FOURS = _FRAME + 36
+_FRAME = Frame(_TILES, _SUMS, _Y, _SUMS_END, _NEXT_SUM, _LOOP_END, 60)
 
 
 def _out(tiles: Tiles) -> list[str]:
     """For every four channels: 16 places, two tiles; then back, channel by channel."""
-    lines = [
-        "push {r4-r11, lr}",
-        f"sub sp, #{_FRAME}",
-        "sub r0, #4",
-        "sub r1, #4",
-        f"str r0, [sp, #{_TILES}]",
-        f"str r2, [sp, #{_SUMS}]",
-        f"str r3, [sp, #{_Y}]",
-        f"add r2, #{16 * 32}",
-        f"str r2, [sp, #{_SUMS_END}]",
-        "1:",
-        f"ldr r2, [sp, #{_SUMS}]",
-        f"ldr r0, [sp, #{_TILES}]",
-        f"str r2, [sp, #{_NEXT_SUM}]",
-        "2:",
-        *place_products(tiles, _LOOP_END),
-        f"ldr r2, [sp, #{_NEXT_SUM}]",
-        f"ldr r3, [sp, #{_SUMS_END}]",
-        "stm r2!, {r6-r12, lr}",
-        f"str r2, [sp, #{_NEXT_SUM}]",
-        "cmp r2, r3",
-        "bne.w 2b",
-        "add r1, #4",
-        "movs r2, #4",
+    return [
+        *begin(tiles, _FRAME),
+        *sum_places(tiles, _FRAME),
         f"ldr r0, [sp, #{_SUMS}]",
         "3:",
         f"str r2, [sp, #{_CHANNEL}]",
@@ -160,13 +127,8 @@ def _out(tiles: Tiles) -> list[str]:
         "add r0, #8",
         "subs r2, #1",
         "bne.w 3b",
-        "sub r1, #4",
-        f"ldr r2, [sp, #{_FOURS}]",
-        "subs r2, #1",
-        f"str r2, [sp, #{_FOURS}]",
-        "bne.w 1b",
+        *end(_FRAME),
     ]
-    return [*lines, f"add sp, #{_FRAME}", "pop {r4-r11, pc}"]
 
 
 def _back(tiles: Tiles, tile: int) -> list[str]:
