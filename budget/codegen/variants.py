@@ -14,6 +14,7 @@ VARIANT_WRITERS: dict[tuple[str, str], tuple[str, str]] = {
     ("conv_2d", "armv7em-winograd2"): ("armv7em_winograd2", "write_winograd2"),
     ("conv_2d", "armv7em-winograd4"): ("armv7em_winograd", "write_winograd"),
     ("fully_connected", "armv7em-rows"): ("armv7em_fully_connected", "write_rows"),
+    ("add", "scalar-sum"): ("scalar", "write_sum"),
     ("conv_2d", "scalar-pairs"): ("scalar", "write_pairs"),
     ("depthwise_conv_2d", "scalar-windows"): ("scalar", "write_windows"),
     ("fully_connected", "scalar-rows"): ("scalar", "write_rows"),

@@ -31,7 +31,7 @@ from budget.plan.variants import (
     integer_weights,
     is_plain,
     is_pointwise,
-    is_to_be_quantized,
+    is_short_sum,
     kind_of,
     number_of,
     planes_of,
@@ -39,7 +39,6 @@ from budget.plan.variants import (
     row_bytes,
     row_loops,
     row_words_of,
-    sum_multiplier,
 )
 
 Types = Mapping[str, TensorType]
@@ -246,19 +245,7 @@ def _fully_connected(node: Node, graph: Graph, types: Types) -> list[Variant]:
 
 def _add(node: Node, graph: Graph, types: Types) -> list[Variant]:
     """The operand with the smaller scale goes through a table, the other one is only shifted."""
-    names = node.inputs
-    a, b, y = types[names[0]], types[names[1]], types[node.outputs[0]]
-    if any(graph.constant(name) is not None for name in names) or a.shape != b.shape:
-        return []
-    if a.dtype is not DType.INT8 or b.dtype is not DType.INT8:
-        return []
-    found = [Variant("armv7em-table", 0, 4 * 256)]
-    if is_to_be_quantized(node, graph):
-        return found
-    if a.quant is None or b.quant is None or y.quant is None:
-        return []
-    q, shift = sum_multiplier(a.quant, b.quant, y.quant)
-    return found if q and shift >= 2 else []
+    return [Variant("armv7em-table", 0, 4 * 256)] if is_short_sum(node, graph, types) else []
 
 
 def _average_pool(node: Node, graph: Graph, types: Types) -> list[Variant]:

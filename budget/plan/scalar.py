@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from budget.graph import Graph, Node, TensorType
 from budget.plan.spans import align
-from budget.plan.variants import Variant, integer_weights, is_plain
+from budget.plan.variants import Variant, integer_weights, is_plain, is_short_sum
 
 SCALAR_CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3")
 
@@ -63,7 +63,13 @@ def _fully_connected(node: Node, graph: Graph, types: Types) -> list[Variant]:
     return [Variant("scalar-rows", 0, weights.element_count + 4 * weights.shape[0] + 5 * scales)]
 
 
+def _add(node: Node, graph: Graph, types: Types) -> list[Variant]:
+    """The operand with the larger scale is only shifted."""
+    return [Variant("scalar-sum")] if is_short_sum(node, graph, types) else []
+
+
 SCALAR_RULES: dict[str, Callable[[Node, Graph, Types], list[Variant]]] = {
+    "add": _add,
     "conv_2d": _convolution,
     "depthwise_conv_2d": _depthwise,
     "fully_connected": _fully_connected,

@@ -281,3 +281,18 @@ def sum_multiplier(a: QuantParams, b: QuantParams, y: QuantParams) -> tuple[int,
     twice_largest = 2 * max(float(a.scale[0]), float(b.scale[0]))
     q, shift = quantize_multiplier(twice_largest / ((1 << 20) * float(y.scale[0])))
     return q, -shift
+
+
+def is_short_sum(node: Node, graph: Graph, types: Mapping[str, TensorType]) -> bool:
+    """Whether two computed 8-bit operands of one shape are added, and the sum's scale is small."""
+    a, b, y = (types[name] for name in (*node.inputs[:2], node.outputs[0]))
+    if any(graph.constant(name) is not None for name in node.inputs) or a.shape != b.shape:
+        return False
+    if a.dtype is not DType.INT8 or b.dtype is not DType.INT8:
+        return False
+    if is_to_be_quantized(node, graph):
+        return True
+    if a.quant is None or b.quant is None or y.quant is None:
+        return False
+    q, shift = sum_multiplier(a.quant, b.quant, y.quant)
+    return bool(q) and shift >= 2

@@ -20,7 +20,7 @@ from budget.api.models import lower
 from budget.codegen import EmitOptions
 from budget.codegen.source import write_steps
 from budget.graph import Array, Graph, QuantParams
-from budget.ops import Padding, Rounding
+from budget.ops import Activation, Padding, Rounding
 from budget.ops.interpreter import run
 from budget.ops.operator import NO_PADDING
 from budget.plan import plan
@@ -77,7 +77,20 @@ def fully_connected(layers: Layers, extreme: bool) -> None:
         layers.fully_connected(depth, channels, rows, extreme=extreme)
 
 
-FAMILIES = [dense, depthwise, fully_connected]
+def sums(layers: Layers, extreme: bool) -> None:
+    for shape, ratio, activation in [
+        ((1, 4, 4, 16), 0.3, Activation.RELU),
+        ((1, 33), 1.0, Activation.NONE),
+        ((2, 7), 4.0, Activation.RELU6),
+        ((1, 5), 0.5, Activation.NONE),
+        ((1, 9), 0.99, Activation.NONE),
+        ((1, 3, 3, 8), 0.001 if extreme else 0.9, Activation.NONE),
+        ((1, 3, 3, 8), 1e-9 if extreme else 1.7, Activation.NONE),
+    ]:
+        layers.add(shape, ratio, activation)
+
+
+FAMILIES = [dense, depthwise, fully_connected, sums]
 
 
 def graph_of(family: Callable[[Layers, bool], None], seed: int, *, extreme: bool) -> Graph:

@@ -10,7 +10,8 @@ from budget.codegen.context import StepCode, StepContext, per_tensor
 from budget.codegen.steps.linear import bias_table, bounds
 from budget.graph import Array
 from budget.ops import Rounding
-from budget.plan.variants import short_shifts
+from budget.ops.fixed_point import quantize_multiplier
+from budget.plan.variants import short_shifts, sum_multiplier
 
 
 def write_pairs(context: StepContext) -> StepCode:
@@ -54,6 +55,35 @@ def write_rows(context: StepContext) -> StepCode:
         per_tensor(y)[1],
         *bounds(context),
         int(context.options.rounding is Rounding.TFLITE),
+    )
+
+
+def write_sum(context: StepContext) -> StepCode:
+    """Sums of two operands; the one with the larger scale comes first."""
+    scales = [per_tensor(context.type(index))[0] for index in (0, 1)]
+    large, small = (0, 1) if scales[0] >= scales[1] else (1, 0)
+    y = context.output_type()
+    a, b = context.type(large).quant, context.type(small).quant
+    assert a is not None and b is not None and y.quant is not None  # the variant's choice looked
+    q, shift = quantize_multiplier(scales[small] / (2 * scales[large]))
+    half = int(q != 0 and shift == 0)  # equal scales: a multiplier of 1/2 is written as 1/4
+    q_out, shift_out = sum_multiplier(a, b, y.quant)
+    return context.call(
+        "scalar_add_s8.h",
+        "scalar_add_s8",
+        context.operand(large),
+        context.operand(small),
+        "y0",
+        y.element_count,
+        int(a.zero_point[0]),
+        int(b.zero_point[0]),
+        20 + half,
+        q,
+        half - shift - 1 if q else 0,
+        q_out,
+        shift_out - 1,
+        per_tensor(y)[1],
+        *bounds(context),
     )
 
 
