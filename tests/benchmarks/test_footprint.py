@@ -40,8 +40,8 @@ def test_footprint(models: Path, model: str) -> None:
         assert abs(row.flash_error) < 0.01, row.mode
         assert row.predicted_ram_bytes == row.ram_bytes, row.mode
         assert row.measured.static_bytes == row.predicted.arena_bytes
-        # what `size` promises; the others spend flash on unrolled loops, vww most (0.60)
-        code_ratio, ram_ratio = (0.25, 0.65) if row.mode == "size" else (0.65, 0.8)
+        # what `size` promises; the others spend flash on unrolled loops, vww most (0.607)
+        code_ratio, ram_ratio = (0.12, 0.42) if row.mode == "size" else (0.61, 0.72)
         assert row.code_bytes < code_ratio * int(tflm["code_bytes"]), row.mode
         theirs = int(tflm["ram_bytes"]) + int(tflm["stack_bytes"])
         assert row.ram_bytes < ram_ratio * theirs, row.mode
@@ -59,7 +59,7 @@ def test_painted_firmware_needs_what_was_predicted(models: Path, model: str) -> 
         found = painted.ram(source)
         assert found[0] == predicted.arena_bytes
         # shapes far from those in the table: a pair of saved registers more or less
-        allowed = 16 if model.startswith("tiny-") else 0
+        allowed = 8 if model.startswith("tiny-") else 0
         assert abs(found[1] - predicted.stack_bytes) <= allowed, source.options.optimise
 
 
