@@ -166,6 +166,13 @@ def test_mlperf_tiny(models: Path, name: str, recipe: str, tmp_path: Path) -> No
     assert error <= max(RECIPES[recipe], 1e-4)
 
 
+def test_the_page_says_how_much_may_change() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "transforms.md"
+    text = " ".join(page.read_text().split())
+    assert all(f"{share:g} under `{recipe}`" in text or f"{share:g} may change under `{recipe}`"
+               in text for recipe, share in RECIPES.items())  # fmt: skip
+
+
 def old_graph() -> bytes:
     """A graph as it was trained and saved in 2016: queue, JPEG head, moving averages, old norms."""
 
