@@ -88,7 +88,8 @@ def _alone(graph: Graph, node: Node) -> Graph:
     names = [name for name in dict.fromkeys((*node.inputs, *node.outputs)) if name != ABSENT]
     tensors = {name: graph.tensors[name] for name in names}
     given = tuple(
-        name for name in dict.fromkeys(node.present_inputs)
+        name
+        for name in dict.fromkeys(node.present_inputs)
         if not tensors[name].is_constant and not tensors[name].is_variable
-    )  # fmt: skip
+    )
     return Graph(graph.name, graph.dialect, tensors, (node,), given, node.outputs)
