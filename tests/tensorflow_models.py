@@ -6,6 +6,7 @@ TensorFlow is imported when a model is asked for.
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Callable
 from functools import cache
@@ -31,6 +32,17 @@ def quietly(function: Callable[[], Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return function()
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """A file cut off somewhere, or with a few of its bits turned."""
+    spoilt = bytearray(data)
+    if rng.random() < 0.3:
+        del spoilt[rng.randrange(len(spoilt)) :]
+    else:
+        for _ in range(rng.choice((1, 2, 8))):
+            spoilt[rng.randrange(len(spoilt))] ^= 1 << rng.randrange(8)
+    return bytes(spoilt)
 
 
 def randomize(model: Any, seed: int = 0) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from budget.formats.tensorflow_schema import DataType
+from budget.formats.tensorflow_values import TYPES_BY_DTYPE
 from budget.graph.graph import ABSENT, Node
 from budget.writers.tensorflow_graph import Translation
 from budget.writers.tensorflow_products import (
@@ -231,16 +232,12 @@ def _leaky_relu(t: Translation, node: Node) -> None:
 
 
 def _cast(t: Translation, node: Node) -> None:
-    from budget.formats.tensorflow_values import TYPES_BY_DTYPE
-
     more = {"T": None, "SrcT": t.kind(node),
             "DstT": TYPES_BY_DTYPE[t.type(node.outputs[0]).dtype]}  # fmt: skip
     t.emit(node, "Cast", [t.ref(node.inputs[0])], more)
 
 
 def _select(t: Translation, node: Node) -> None:
-    from budget.formats.tensorflow_values import TYPES_BY_DTYPE
-
     kind = TYPES_BY_DTYPE[t.type(node.outputs[0]).dtype]
     t.emit(node, "SelectV2", map(t.ref, node.inputs), {"T": kind})
 

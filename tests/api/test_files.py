@@ -60,17 +60,8 @@ def test_a_damaged_manifest_does_not_matter(tmp_path: Path, manifest: bytes) -> 
     assert contents(tmp_path) == {"m.json": b"{}"}
 
 
-@pytest.mark.parametrize("failing_call", range(6))
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_failure_while_moving_restores_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int, exists: bool
-) -> None:
-    folder = tmp_path / "out"
-    if exists:
-        (folder / "sub" / "deep").mkdir(parents=True)
-        for name in FILES:
-            (folder / name).write_bytes(b"old " + name.encode())
-    before = contents(tmp_path)
+def fill_disk(monkeypatch: pytest.MonkeyPatch, failing_call: int) -> None:
+    """Lets one of the calls that move a file fail, by number."""
     calls = 0
     replace = Path.replace
 
@@ -82,6 +73,20 @@ def test_a_failure_while_moving_restores_everything(
         return replace(self, target)
 
     monkeypatch.setattr(Path, "replace", fail_once)
+
+
+@pytest.mark.parametrize("failing_call", range(6))
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_failure_while_moving_restores_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing_call: int, exists: bool
+) -> None:
+    folder = tmp_path / "out"
+    if exists:
+        (folder / "sub" / "deep").mkdir(parents=True)
+        for name in FILES:
+            (folder / name).write_bytes(b"old " + name.encode())
+    before = contents(tmp_path)
+    fill_disk(monkeypatch, failing_call)
     if not exists and failing_call >= len(FILES):
         write_folder(folder, FILES)
         return
@@ -99,17 +104,7 @@ def test_a_failure_in_one_folder_restores_all(
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "a.c").write_bytes(b"old")
     before, names = contents(tmp_path), sorted(tmp_path.iterdir())
-    calls = 0
-    replace = Path.replace
-
-    def fail_once(self: Path, target: Path) -> Path:
-        nonlocal calls
-        calls += 1
-        if calls == failing_call + 1:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return replace(self, target)
-
-    monkeypatch.setattr(Path, "replace", fail_once)
+    fill_disk(monkeypatch, failing_call)
     if failing_call == 3:  # one to keep what is there, and two to come
         write_folders(both)
         assert (tmp_path / "one" / "a.c").read_bytes() == b"a"

@@ -346,14 +346,9 @@ def test_damage_gives_one_clear_error() -> None:
     original, _, _ = models.frozen("convolutions")
     rng, corrupt = random.Random(3), 0
     for _ in range(150):
-        data = bytearray(original)
-        if rng.random() < 0.3:
-            del data[rng.randrange(len(data)) :]
-        else:
-            for _ in range(rng.choice((1, 2, 8))):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        data = models.damaged(original, rng)
         try:
-            lower(read_graphdef(bytes(data), "m"))
+            lower(read_graphdef(data, "m"))
         except ModelError as error:
             corrupt += isinstance(error, CorruptModelError)
     assert corrupt > 50

@@ -361,12 +361,7 @@ def test_damage_gives_one_clear_error(exported: Path, tmp_path: Path, part: str)
     original = (folder / part).read_bytes()
     rng, corrupt = random.Random(7), 0
     for _ in range(60):
-        data = bytearray(original)
-        if rng.random() < 0.3:
-            del data[rng.randrange(len(data)) :]
-        else:
-            for _ in range(rng.choice((1, 2, 8))):
-                data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        data = models.damaged(original, rng)
         (folder / part).write_bytes(data)
         try:
             lower(read_saved_model(folder))

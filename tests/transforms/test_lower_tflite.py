@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,15 +50,19 @@ def random_inputs(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     return inputs
 
 
+def computed(path: Path, seed: int) -> tuple[Graph, Any, Any]:
+    """A lowered file, every tensor as computed here, and by the reference kernels."""
+    data = path.read_bytes()
+    graph = verify(lower(read_tflite(data, path.stem)))
+    inputs = random_inputs(graph, seed)
+    return graph, run(graph, inputs, keep="all"), reference_tensors(data, inputs)
+
+
 @pytest.mark.parametrize("model", ["kws_int8", "vww_int8", "ic_int8", "ad_int8"])
 def test_every_tensor_of_an_int8_model_equals_the_reference_kernels(
     models: Path, model: str
 ) -> None:
-    data = (models / f"{model}.tflite").read_bytes()
-    graph = verify(lower(read_tflite(data, model)))
-    inputs = random_inputs(graph, 1)
-    expected = reference_tensors(data, inputs)
-    actual = run(graph, inputs, keep="all")
+    graph, actual, expected = computed(models / f"{model}.tflite", 1)
     compared = 0
     for node in graph.nodes:
         for name in node.outputs:
@@ -70,11 +75,7 @@ def test_every_tensor_of_an_int8_model_equals_the_reference_kernels(
 def test_every_tensor_of_a_float_model_is_close_to_the_reference_kernels(
     models: Path, model: str
 ) -> None:
-    data = (models / f"{model}.tflite").read_bytes()
-    graph = verify(lower(read_tflite(data, model)))
-    inputs = random_inputs(graph, 2)
-    expected = reference_tensors(data, inputs)
-    actual = run(graph, inputs, keep="all")
+    graph, actual, expected = computed(models / f"{model}.tflite", 2)
     for node in graph.nodes:
         for name in node.outputs:
             np.testing.assert_allclose(actual[name], expected[name], rtol=1e-4, atol=1e-4)

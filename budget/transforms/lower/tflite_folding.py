@@ -47,7 +47,7 @@ def fold(lowering: Lowering, node: Node, op: str) -> bool:
     try:
         result = rule(node.attributes, data)
     except (ValueError, IndexError, OverflowError, ZeroDivisionError, TypeError, KeyError):
-        return False
+        return False  # operands that do not fit; the rule that lowers the operator says so
     if result is None or not _has_stated_shape(lowering, node, result):
         return False
     lowering.fold_to(out, result)
