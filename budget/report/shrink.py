@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json as jsons
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -85,16 +86,17 @@ def _noise(result: Shrinkage) -> Text:
     return Text(f"layers that int8 hurts most (signal over noise): {loudest or 'none'}")
 
 
-def _front(result: Shrinkage) -> Table:
-    table = Table(
-        title="Candidates that no other beats",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("ways")
-    for name in ("accuracy", "energy", "flash", "RAM", "of budget"):
+def _table(title: str, first: str, amounts: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first)
+    for name in amounts:
         table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _front(result: Shrinkage) -> Table:
+    amounts = ("accuracy", "energy", "flash", "RAM", "of budget")
+    table = _table("Candidates that no other beats", "ways", amounts)
     for o in result.front[:_MOST_ROWS]:
         table.add_row(
             Parts(_brief(o)),
@@ -108,15 +110,8 @@ def _front(result: Shrinkage) -> Table:
 
 
 def _steps(result: Shrinkage) -> Table:
-    table = Table(
-        title="Steps (accuracy on the examples that candidates are compared on)",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    table.add_column("step")
-    for name in ("accuracy", "MACs", "latency", "energy", "flash", "RAM"):
-        table.add_column(name, justify="right", no_wrap=True)
+    title = "Steps (accuracy on the examples that candidates are compared on)"
+    table = _table(title, "step", ("accuracy", "MACs", "latency", "energy", "flash", "RAM"))
     for line in result.lines:
         table.add_row(
             Parts(line.step),
