@@ -86,6 +86,12 @@ def test_integers_beyond_the_input_s_are_not_wrapped(tmp_path: Path) -> None:
         run("zoo:digits", tmp_path / "pixels.npy")
 
 
+def test_no_examples_at_all(tmp_path: Path) -> None:
+    np.save(tmp_path / "none.npy", np.zeros((0, 8, 8, 1), np.int8))
+    with pytest.raises(UsageError, match="holds no examples"):
+        run("zoo:digits", tmp_path / "none.npy")
+
+
 def test_two_inputs_in_order_are_each_read_as_what_they_are(tmp_path: Path) -> None:
     """One holds integers as they are stored, the other real numbers."""
     builder = GraphBuilder("two")
