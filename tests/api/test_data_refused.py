@@ -105,6 +105,9 @@ def test_two_inputs_in_order_are_each_read_as_what_they_are(tmp_path: Path) -> N
     found = run(builder.build(), path).results[0].outputs
     np.testing.assert_array_equal(found["ya"], [[1.5, 2.0]])
     np.testing.assert_array_equal(found["yb"], [[3.0, 4.0]])
+    np.savez(path, first=np.zeros((2, 2), np.int8), second=np.zeros((3, 2), np.int8))
+    with pytest.raises(UsageError, match="different numbers of examples for its inputs"):
+        run(builder.build(), path)
 
 
 def test_a_member_that_is_no_array(tmp_path: Path, graph: Graph) -> None:
