@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from budget.analysis.operands import operand_roles, weight_axes
 from budget.errors import UnsupportedModelError, UsageError
@@ -33,25 +32,12 @@ from budget.graph import (
 )
 from budget.ops.quantization import ConversionAttributes
 from budget.records import record
-from budget.shrinking.ranges import Observed, Range, Sample, calibrate
+from budget.shrinking.ranges import Observed, Range, Sample, calibrate, weight_scale
 from budget.shrinking.stored import stored_bias, stored_values
 from budget.shrinking.widths import choose, output_rule, supports, with_borders
 
-__all__ = [
-    "Range",
-    "Recipe",
-    "Sample",
-    "calibrate",
-    "quantize",
-    "quantize_int8",
-    "random_samples",
-    "require_samples",
-    "with_input_quant",
-]
-
 _INT32_MAX = 2**31 - 1
 _INPUT_RANGES = "input_ranges"  # key of Graph.extras
-_WEIGHT_STEPS = np.linspace(1.0, 0.5, 26)
 
 
 @record
@@ -334,7 +320,7 @@ class _Quantizer:
         if node.op == "fully_connected" and self.recipe.dense_per_channel:
             axis = 0
         real = data.astype(np.float64)
-        wanted = self._weight_scale(real, axis)
+        wanted = weight_scale(real, axis, self.recipe.weight_ranges)
         wanted = np.where(wanted < np.finfo(np.float32).tiny, 1.0, wanted)
         wanted = np.maximum(wanted, self._least_scale(node, len(wanted)))
         scale = wanted.astype(np.float32)
@@ -347,22 +333,6 @@ class _Quantizer:
         steps = np.rint(real / scale.astype(np.float64).reshape(shape))
         stored = np.clip(steps, -127, 127).astype(np.int8)
         return self.editor.add_constant(node.inputs[index], stored, quant), quant
-
-    def _weight_scale(self, data: NDArray[np.float64], axis: int | None) -> NDArray[np.float64]:
-        """One scale, or one along an axis, that covers the weights or errs the least on them."""
-        rows = data.reshape(1, -1) if axis is None else np.moveaxis(data, axis, 0)
-        rows = rows.reshape(len(rows), -1)
-        full: NDArray[np.float64] = np.abs(rows).max(axis=1, initial=0.0) / 127
-        if self.recipe.weight_ranges == "min-max":
-            return full
-        safe = np.where(full > 0, full, 1.0)
-        best, least = safe, np.full(len(rows), np.inf)
-        for step in _WEIGHT_STEPS:
-            tried = (safe * step)[:, None]
-            error = np.square(np.clip(np.rint(rows / tried), -127, 127) * tried - rows).sum(1)
-            best = np.where(error < least, tried[:, 0], best)
-            least = np.minimum(error, least)
-        return np.where(full > 0, best, 0.0)
 
     def _least_scale(self, node: Node, count: int) -> Array:
         """Scales of weights below which the 32-bit bias would overflow, with room for the sum."""

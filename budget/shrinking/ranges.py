@@ -20,12 +20,14 @@ from budget.graph import Array, DType, Graph, QuantParams
 from budget.ops.interpreter import run
 
 Sample = Mapping[str, Array]
+"""One input: values by tensor name, in the graph's own shapes (batch 1)."""
 METHODS = ("min-max", "headroom", "percentile", "mse")
 
 _KEPT_VALUES = 1 << 15
 _TAIL = 1e-5
 # cutting more lessens the error of most values and loses the large ones that decide
 _STEPS = np.linspace(1.0, 0.8, 21)
+_WEIGHT_STEPS = np.linspace(1.0, 0.5, 26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +173,31 @@ def calibrate(graph: Graph, samples: Iterable[Sample]) -> dict[str, Range]:
     """
     every = ({**sample, **run(graph, sample, keep="all")} for sample in samples)
     return {name: seen.range for name, seen in observe(graph, every).items()}
+
+
+def weight_scale(
+    weights: NDArray[np.float64], axis: int | None, method: str
+) -> NDArray[np.float64]:
+    """Scales under which 8 bits hold weights: one, or one for each index of an axis.
+
+    Args:
+        weights: real.
+        axis: of the channels; None for a single scale.
+        method: ``min-max`` covers all of them, ``mse`` errs the least in the mean square.
+
+    Returns:
+        [1] or [channels]; 0 where all weights are zero.
+    """
+    rows = weights.reshape(1, -1) if axis is None else np.moveaxis(weights, axis, 0)
+    rows = rows.reshape(len(rows), -1)
+    full: NDArray[np.float64] = np.abs(rows).max(axis=1, initial=0.0) / 127
+    if method == "min-max":
+        return full
+    safe = np.where(full > 0, full, 1.0)
+    best, least = safe, np.full(len(rows), np.inf)
+    for step in _WEIGHT_STEPS:
+        tried = (safe * step)[:, None]
+        error = np.square(np.clip(np.rint(rows / tried), -127, 127) * tried - rows).sum(1)
+        best = np.where(error < least, tried[:, 0], best)
+        least = np.minimum(error, least)
+    return np.where(full > 0, best, 0.0)

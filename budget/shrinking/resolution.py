@@ -10,8 +10,9 @@ import numpy as np
 from budget.errors import UnsupportedModelError
 from budget.graph import Array, Graph, verify
 from budget.records import record
+from budget.shrinking.ranges import Sample
 from budget.shrinking.refit import refit
-from budget.shrinking.way import Adapt, Calibration, Reason, Sample, Shrunk, Stage, Strength, Way
+from budget.shrinking.way import Adapt, Calibration, Reason, Shrunk, Stage, Strength, Way
 from budget.transforms.resolution import averaging, frames, halve_frames, resize_inputs
 
 

@@ -12,7 +12,7 @@ integers (or a mixture) and come last; of the others, structure comes before wei
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -23,9 +23,8 @@ from budget.errors import UsageError
 from budget.graph import Array, Graph
 from budget.ops.interpreter import run
 from budget.records import record
+from budget.shrinking.ranges import Sample
 
-Sample = Mapping[str, Array]
-"""One input: values by tensor name, in the graph's own shapes (batch 1)."""
 Setting = float | int | str
 Made = TypeVar("Made")
 

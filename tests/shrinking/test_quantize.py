@@ -16,13 +16,8 @@ from budget.ops import registry
 from budget.ops.convolution import ConvolutionAttributes
 from budget.ops.interpreter import run
 from budget.ops.operator import NoAttributes
-from budget.shrinking.quantize import (
-    Range,
-    calibrate,
-    quantize_int8,
-    random_samples,
-    require_samples,
-)
+from budget.shrinking.quantize import quantize_int8, random_samples, require_samples
+from budget.shrinking.ranges import Range, calibrate
 from budget.writers.tflite import write_tflite
 
 
