@@ -7,6 +7,8 @@ log_x_for_x_greater_than_or_equal_to_1 in tensorflow/lite/kernels/internal/commo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 from budget.ops.fixed_point import (
@@ -44,13 +46,37 @@ def exp_on_negative_values(a: Int64s, integer_bits: int) -> Int64s:
     remainder_of_quarter = (a & (quarter - 1)) - quarter
     result = _exp_between_negative_quarter_and_zero(rescale(remainder_of_quarter, integer_bits, 0))
     rest = wrap_int32(remainder_of_quarter - a)
-    for exponent, factor in enumerate(_EXPONENTIALS, start=-2):
+    return exp_by_bits(a, result, rest, integer_bits, _EXPONENTIALS)
+
+
+def exp_by_bits(
+    a: Int64s,
+    start: Int64s,
+    rest: Int64s,
+    integer_bits: int,
+    factors: Sequence[int],
+    multiply: Callable[[Int64s, int], Int64s] = _mul,
+    value_bits: int = 31,
+) -> Int64s:
+    """exp(a) of what its lowest bits give: one factor for each bit of the rest that is set.
+
+    Args:
+        a: at most 0, in Q(integer_bits).
+        start: exp of the part of a that is between -1/4 and 0.
+        rest: that part less a.
+        integer_bits: of a.
+        factors: exp(-2^k) in Q0, for k = -2 … 4.
+        multiply: the product of two numbers in Q0.
+        value_bits: of a number without its sign.
+    """
+    result = start
+    for exponent, factor in enumerate(factors, start=-2):
         if integer_bits > exponent:
-            bit = np.int64(1) << (fraction_bits + exponent)
-            result = np.where(rest & bit, _mul(result, factor), result)
+            bit = np.int64(1) << (value_bits - integer_bits + exponent)
+            result = np.where(rest & bit, multiply(result, factor), result)
     if integer_bits > 5:
-        result = np.where(a < -(1 << (36 - integer_bits)), 0, result)
-    return np.where(a == 0, _MAX, result)
+        result = np.where(a < -(1 << (value_bits + 5 - integer_bits)), 0, result)
+    return np.where(a == 0, (1 << value_bits) - 1, result)
 
 
 def one_over_one_plus(a: Int64s) -> Int64s:
@@ -110,7 +136,7 @@ def log_of_at_least_one(x: Int64s, input_bits: int, output_bits: int) -> Int64s:
     r = np.minimum(r_a, r_b)
     power = np.maximum(power_a, power_b)
     fourth_root_of_half = 1805811301
-    p = _half_sum(r, fourth_root_of_half)
+    p = half_sum(r, fourth_root_of_half)
     q = wrap_int32(2 * wrap_int32(r - fourth_root_of_half))
     square = _mul(q, q)
     numerator = wrap_int32(_mul(q, r) + _mul(_mul(q, square), 117049297))
@@ -131,7 +157,7 @@ def _exp_between_negative_quarter_and_zero(a: Int64s) -> Int64s:
 
 def _newton(a: Int64s) -> Int64s:
     """2 / (1 + a) in Q2, that is 1 / (1 + a) in Q1."""
-    half_denominator = _half_sum(a, _MAX)
+    half_denominator = half_sum(a, _MAX)
     x = 1515870810 + _mul(half_denominator, -1010580540)  # 48/17 - 32/17 d in Q2
     for _ in range(3):
         error = (1 << 29) - _mul(half_denominator, x)
@@ -139,7 +165,8 @@ def _newton(a: Int64s) -> Int64s:
     return np.asarray(x)
 
 
-def _half_sum(a: Int64s, b: int) -> Int64s:
+def half_sum(a: Int64s, b: int) -> Int64s:
+    """Half of a + b, ties away from zero."""
     total = a + b
     rounded = total + np.where(total >= 0, 1, -1)
     return np.where(rounded >= 0, rounded // 2, -(-rounded // 2))

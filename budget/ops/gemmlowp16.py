@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from budget.ops.fixed_point import Int64s, rounding_divide_by_pot
+from budget.ops.gemmlowp import exp_by_bits, half_sum
 
 _MAX = (1 << 15) - 1
 _MIN = -(1 << 15)
@@ -42,12 +43,6 @@ def _shift(x: Int64s, exponent: int) -> Int64s:
     return shifted
 
 
-def _half_sum(a: Int64s, b: int) -> Int64s:
-    total = a + b
-    rounded = total + np.where(total >= 0, 1, -1)
-    return np.where(rounded >= 0, rounded // 2, -(-rounded // 2))
-
-
 def _constant(value: int) -> int:
     return int(rounding_divide_by_pot(value, 16))
 
@@ -69,18 +64,12 @@ def exp_on_negative_values(a: Int64s, integer_bits: int) -> Int64s:
     rest = (a & (quarter - 1)) - quarter
     result = _exp_near_zero(_shift(rest, integer_bits))
     remainder = _wrap(rest - a)
-    for exponent, factor in enumerate(_EXPONENTIALS, start=-2):
-        if integer_bits > exponent:
-            bit = np.int64(1) << (fraction_bits + exponent)
-            result = np.where(remainder & bit, _mul(result, factor), result)
-    if integer_bits > 5:
-        result = np.where(a < -(1 << (20 - integer_bits)), 0, result)
-    return np.where(a == 0, _MAX, result)
+    return exp_by_bits(a, result, remainder, integer_bits, _EXPONENTIALS, _mul, 15)
 
 
 def _newton(a: Int64s) -> Int64s:
     """2 / (1 + a) in Q2."""
-    half_denominator = _half_sum(a, _MAX)
+    half_denominator = half_sum(a, _MAX)
     x = _constant(1515870810) + _mul(half_denominator, _constant(-1010580540))
     for _ in range(3):
         error = (1 << 13) - _mul(half_denominator, x)
