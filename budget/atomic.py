@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +51,11 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
             where=str(path),
             hint="choose another place or make room",
         ) from None
+
+
+def write_cache(path: Path, data: bytes) -> None:
+    """Writes a cache; one that cannot be written is no reason to fail: it is made again."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_bytes(data)

@@ -18,6 +18,7 @@ from importlib import metadata, resources, util
 from pathlib import Path
 from typing import Literal
 
+from budget.atomic import write_cache
 from budget.errors import BudgetError, MissingToolError, UsageError
 
 COMPILERS = ("gcc", "zig")
@@ -149,7 +150,7 @@ def build(
     if cached.is_file():
         return Image(cached.read_bytes(), compiler, all_flags, True)
     data = _compile(sources, script, compiler, all_flags, keep)
-    _store(cached, data)
+    write_cache(cached, data)
     return Image(data, compiler, all_flags, False)
 
 
@@ -228,17 +229,6 @@ def _check(command: list[str], folder: Path, compiler: Compiler) -> None:
         lines = [line for line in done.stderr.splitlines() if "error" in line.lower()]
         shown = "; ".join(lines[:4]) or done.stderr.strip()[-400:]
         raise BuildError("the compiler refused the sources", where=compiler.version, hint=shown)
-
-
-def _store(path: Path, data: bytes) -> None:
-    """A cache that cannot be written is no reason to fail: the next build takes as long again."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(path)
-    except OSError:
-        return
 
 
 def _first_line(command: list[str]) -> str:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from budget.analysis.costs import node_cost
+from budget.atomic import write_cache
 from budget.codegen import EmitOptions
 from budget.core.build import OPTIMISE_FLAGS, cache_folder, find_compiler
 from budget.graph import Graph, Node, TensorType
@@ -78,7 +77,7 @@ def tuned_knowledge(graph: Graph, options: EmitOptions, *, removes: bool = True)
     for forced in _missing(graph, types, options, rows):
         program = plan(graph, target=CORE, optimise=options.optimise, forced=forced)
         _add(rows, measure_steps(program, options.optimise, None))
-        _write(place, rows)
+        write_cache(place, json.dumps(rows).encode())
     return Knowledge(_joined(options.optimise, rows), tuned_alternatives)
 
 
@@ -119,7 +118,6 @@ def _joined(mode: str, rows: Rows) -> dict[str, Any]:
     return table
 
 
-@cache
 def _place(mode: str) -> Path:
     """The file of what was measured with this compiler, flags, core and code of the kernels."""
     sources = Path(__file__).parents[1]
@@ -140,14 +138,3 @@ def _read(place: Path) -> Rows:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _write(place: Path, rows: Rows) -> None:
-    """A cache that cannot be written is no reason to fail: it is measured again next time."""
-    part = place.with_suffix(f".{os.getpid()}")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(rows), "utf-8")
-        part.replace(place)
-    except OSError:
-        part.unlink(missing_ok=True)

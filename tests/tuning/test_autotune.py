@@ -23,15 +23,12 @@ def test_what_was_tried_is_kept_and_never_slower(
     except MissingToolError:
         pytest.skip("no compiler for Cortex-M")
     monkeypatch.setenv("BUDGET_CACHE", str(tmp_path / "builds"))
-    autotune._place.cache_clear()
     plain = emit("zoo:digits", None, target="cortex-m4", optimise="time")
     tuned = emit("zoo:digits", None, target="cortex-m4", optimise="time", autotune=True)
-    autotune._place.cache_clear()
     assert not plain.manifest["autotuned"] and tuned.manifest["autotuned"]
     assert plain.program.choice is not None and tuned.program.choice is not None
     (kept,) = (tmp_path / "autotune").glob("time-*.json")
     before = kept.read_bytes()
     monkeypatch.setattr(autotune, "measure_steps", lambda *_: pytest.fail("measured again"))
     again = emit("zoo:digits", None, target="cortex-m4", optimise="time", autotune=True)
-    autotune._place.cache_clear()
     assert again.files == tuned.files and kept.read_bytes() == before
