@@ -63,7 +63,8 @@ def shrink(
     ways: Annotated[
         str,
         typer.Option(
-            help="To shrink, space-separated: prune searches, prune:keep=0.5 is as it says.",
+            help="Ways to shrink, in quotes and separated by spaces: prune searches its strength, "
+            "prune:keep=0.5 fixes it; 'prune low-rank int8' if not given.",
             rich_help_panel=_SEARCH,
         ),
     ] = "",
@@ -75,7 +76,8 @@ def shrink(
         ),
     ] = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Candidates to try.", rich_help_panel=_SEARCH)
+        int | None,
+        typer.Option(min=1, help="Candidates to try; 10 if not given.", rich_help_panel=_SEARCH),
     ] = None,
     finalists: Annotated[
         int, typer.Option(min=1, help="Candidates to train in full.", rich_help_panel=_SEARCH)
@@ -83,7 +85,7 @@ def shrink(
     history: Annotated[
         str | None,
         typer.Option(
-            help="The search's database, such as sqlite:///search.db; it is gone on with.",
+            help="The search's database, such as sqlite:///search.db; a later run goes on with it.",
             rich_help_panel=_SEARCH,
         ),
     ] = None,
@@ -110,27 +112,32 @@ def shrink(
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the data.", rich_help_panel=_TRAINING),
+        typer.Option(
+            min=1, help="Passes over the data; 14 if not given.", rich_help_panel=_TRAINING
+        ),
     ] = None,
     copies: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Shifted and mixed copies of each example that the original answers.",
+            help="Shifted and mixed copies of each example that the original answers; 6 if not "
+            "given.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=0.0, help="Of Adam.", rich_help_panel=_TRAINING)
+        float | None,
+        typer.Option(min=0.0, help="Of Adam; 0.003 if not given.", rich_help_panel=_TRAINING),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option(min=1, help="Examples of a step.", rich_help_panel=_TRAINING)
+        int | None,
+        typer.Option(min=1, help="Examples of a step; 64 if not given.", rich_help_panel=_TRAINING),
     ] = None,
     tolerance: Annotated[
         str | None,
         typer.Option(
-            help="Accuracy that quantisation may cost before the network is trained with it, such "
-            "as 0.5%.",
+            help="Accuracy that quantisation may cost before the network is trained with it; 0.5% "
+            "if not given.",
             rich_help_panel=_TRAINING,
         ),
     ] = None,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 import budget.api.shrink
 import budget.report.shrink
+from budget.api import shrink as api
 from budget.cli.app import application
 from budget.errors import BudgetError, UsageError
+from budget.shrinking.recovery import Training
 from budget.verdict import Verdict
 
 FIT = ("shrink", "zoo:digits", "-d", "efm32pg12", "--deadline", "4ms")
@@ -64,3 +68,20 @@ def test_help_groups_the_options() -> None:
     assert result.exit_code == 0
     for word in ("Data", "Search", "Training", "--held-out", "--scheduler", "--copies"):
         assert word in result.output
+
+
+def test_help_tells_what_is_taken_where_nothing_is_given() -> None:
+    group: Any = typer.main.get_command(application(["shrink"]))
+    command = group.commands["shrink"] if hasattr(group, "commands") else group
+    told = {option.name: option.help for option in command.params}
+    training = Training()
+    for name, value in (
+        ("ways", f"'{' '.join(api.DEFAULT_WAYS)}'"),
+        ("trials", api.DEFAULT_TRIALS),
+        ("tolerance", f"{api.DEFAULT_TOLERANCE:.1%}"),
+        ("epochs", training.epochs),
+        ("copies", training.copies),
+        ("learning_rate", training.rate),
+        ("batch", training.batch),
+    ):
+        assert f"{value} if not given" in told[name]
