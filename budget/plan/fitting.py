@@ -29,7 +29,7 @@ def plan_within(graph: Graph, *, limits: Limits, **options: Any) -> Program:
     make = partial(plan, graph, limits=limits, **options)
     program = make()
     room: dict[str, int] = {}
-    if program.choice is None or limits.ram_bytes is None:
+    if limits.ram_bytes is None:
         return program
     while program.arena_bytes > limits.ram_bytes:
         crowded = _crowded(program, limits.ram_bytes)
@@ -38,7 +38,10 @@ def plan_within(graph: Graph, *, limits: Limits, **options: Any) -> Program:
         for step in crowded:
             # scratch is counted in whole words: less by one byte would be the same again
             room[step.node.name] = step.scratch_bytes - program.alignment_bytes
-        program = make(room_bytes=room)
+        other = make(room_bytes=room)
+        if other.steps == program.steps:
+            break  # its implementations are given
+        program = other
     return program
 
 

@@ -13,6 +13,7 @@ SCALAR_CORES = ("cortex-m0", "cortex-m0plus", "cortex-m3")
 _PIXELS = 4  # a dense convolution works on so many at once
 _COLUMN_BYTES = 8  # of each tap of theirs
 _MOST_BYTES = 8192  # of scratch
+_MOST_DEPTH = 1 << 15  # 255 * 128 times this stays below 2^30
 _CHANNEL_BYTES = 9  # bias, multiplier, shift
 
 Types = Mapping[str, TensorType]
@@ -55,12 +56,13 @@ def _depthwise(node: Node, graph: Graph, types: Types) -> list[Variant]:
 
 
 def _fully_connected(node: Node, graph: Graph, types: Types) -> list[Variant]:
-    """Four channels at a time."""
+    """Four channels at a time; weights + 128 make larger sums."""
     weights, y = types[node.inputs[1]], types[node.outputs[0]]
-    if weights.shape[0] < 4 or not is_plain(node, graph, types):
+    channels, depth = weights.shape
+    if channels < 4 or depth > _MOST_DEPTH or not is_plain(node, graph, types):
         return []
     scales = y.shape[-1] if weights.quant is None else len(weights.quant.scale)
-    return [Variant("scalar-rows", 0, weights.element_count + 4 * weights.shape[0] + 5 * scales)]
+    return [Variant("scalar-rows", 0, weights.element_count + 4 * channels + 5 * scales)]
 
 
 def _add(node: Node, graph: Graph, types: Types) -> list[Variant]:

@@ -16,7 +16,7 @@ from host import HostModel, random_inputs
 from layers import Layers
 from virtual import VirtualModel
 
-from budget.api.models import lower
+from budget.api.models import lower, prepare
 from budget.codegen import EmitOptions
 from budget.codegen.source import write_steps
 from budget.graph import Array, Graph, QuantParams
@@ -25,6 +25,8 @@ from budget.ops.interpreter import run
 from budget.ops.operator import NO_PADDING
 from budget.plan import plan
 from budget.plan.alternatives import alternatives
+from budget.plan.chooser import Limits
+from budget.plan.fitting import plan_within
 from budget.plan.precision import deployed_types
 from budget.plan.program import Program
 from budget.readers import load
@@ -209,3 +211,13 @@ def test_what_does_not_fit_is_no_alternative(weight: int, scale: float) -> None:
     names = [v.name for v in alternatives(node, graph, deployed_types(graph, None), "cortex-m3")]
     assert names == [""]
     assert plan(layers.graph(), target="cortex-m3").steps[0].variant
+
+
+def test_without_room_for_columns_the_portable_kernel_runs() -> None:
+    graph = prepare("zoo:digits").graph
+    tuned = plan(graph, target="cortex-m3", optimise="time")
+    assert any(step.variant == "scalar-pairs" for step in tuned.steps)
+    few = plan(graph, target="portable").arena_bytes
+    assert few < tuned.arena_bytes
+    small = plan_within(graph, target="cortex-m3", optimise="time", limits=Limits(0, None, few))
+    assert small.arena_bytes <= few
