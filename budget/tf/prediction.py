@@ -34,13 +34,13 @@ def predict(
     model = graph if isinstance(graph, Trainable) else Trainable(graph)
     names = tuple(wanted) or model.graph.outputs
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def run(values: Mapping[str, object]) -> dict[str, object]:
         return model(values, names, rounded)
 
+    compiled = tf.function(run, autograph=False)
     count = len(next(iter(inputs.values())))
     parts = [
-        run({name: tf.constant(values[i : i + _BATCH]) for name, values in inputs.items()})
+        compiled({name: tf.constant(values[i : i + _BATCH]) for name, values in inputs.items()})
         for i in range(0, count, _BATCH)
     ]
     return {name: np.concatenate([part[name].numpy() for part in parts]) for name in names}

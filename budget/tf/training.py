@@ -126,7 +126,6 @@ def _prepared(
     name, kind = logits_of(model.graph)
     steps = max(1, regime.epochs * _steps(lesson, regime))
 
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def step(number: Any, inputs: Any, labels: Any, taught: Any) -> Any:
         with tf.GradientTape() as tape:
             logits = model(inputs, (name,), rounded)[name]
@@ -146,8 +145,10 @@ def _prepared(
             v.assign_sub(rate * mean / (tf.sqrt(square) + _EPSILON))
         return loss
 
+    compiled = tf.function(step, autograph=False)
+
     def run(number: int, batch: Any) -> Any:
-        return step(tf.constant(float(number)), *batch)
+        return compiled(tf.constant(float(number)), *batch)
 
     def state(epoch: int) -> State:
         names = list(model.variables)
