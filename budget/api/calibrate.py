@@ -59,9 +59,11 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA
+
         power = self.profile_power
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "calibrate",
             "output": str(self.output),
             "runtime": self.runtime.id,

@@ -92,9 +92,11 @@ class Difference:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints; a ratio is null where there is no difference."""
+        from budget.api.documents import SCHEMA
+
         parting = self.parting
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "diff",
             "models": [{"name": self.name}, {"name": self.other}],
             "examples": self.example_count,

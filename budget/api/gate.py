@@ -168,8 +168,10 @@ class Gate:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA as DOCUMENT_SCHEMA
+
         return {
-            "schema": SCHEMA,
+            "schema": DOCUMENT_SCHEMA,
             "command": "gate",
             "file": self.file,
             "exit_code": self.exit_code,

@@ -139,7 +139,9 @@ class Measurement:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
-        return {"schema": 1, "command": "measure", **self.values()}
+        from budget.api.documents import SCHEMA
+
+        return {"schema": SCHEMA, "command": "measure", **self.values()}
 
     def values(self) -> dict[str, Any]:
         """The measurement as JSON values."""

@@ -65,8 +65,10 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA
+
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "run",
             "model": {"name": self.name},
             "results": [

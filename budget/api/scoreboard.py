@@ -150,8 +150,10 @@ class Scoreboard:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA
+
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "scoreboard",
             "published_rows": self.published_count,
             "unused_rows": self.unused,

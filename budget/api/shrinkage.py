@@ -101,8 +101,10 @@ class Shrinkage:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA
+
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "shrink",
             "model": self.before.model.name,
             "verdict": self.verdict.value,

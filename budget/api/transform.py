@@ -143,8 +143,10 @@ class Transformation:
 
     def to_json(self) -> dict[str, Any]:
         """The document that `--json` prints."""
+        from budget.api.documents import SCHEMA
+
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "command": "transform",
             "model": {"name": self.name},
             "device": self.device or None,
