@@ -14,9 +14,12 @@ from budget.graph import DType, Node, TensorType
 from budget.ops import Activation, Cost
 from budget.ops.fixed_point import activation_bounds
 from budget.plan.variants import (
+    UNROLLED_BLOCKS,
     UNROLLED_ROWS,
     UNROLLED_STEPS,
+    UNROLLED_TILES,
     columns_of,
+    even_loops,
     gemm_loops,
     has_setting,
     kind_of,
@@ -141,6 +144,10 @@ def _general(shape: Shape) -> Features:
     }
 
 
+def _codebook(shape: Shape, _variant: str) -> Features:
+    return {**_general(shape), "unpacked": shape.w.element_count}
+
+
 def _window(shape: Shape) -> int:
     """Places in the window of a convolution; 1 for other products."""
     if shape.node.op in {"conv_2d", "depthwise_conv_2d"}:
@@ -222,14 +229,14 @@ def _winograd(shape: Shape, variant: str) -> Features:
     _, height, width, out_c = shape.y.shape
     in_c, pairs = shape.x.shape[3], height // size * width // (2 * size)
     steps = in_c // 2
-    per_loop = max(n for n in range(1, 16) if steps % n == 0)
+    times, per_loop = even_loops(steps, UNROLLED_TILES)
     products = pairs * places * out_c // 4
     # two outputs' worth of code besides the products runs for every four channels
     over = per_loop * 48 > 700
     return {
         "products": products * steps,
         "products in large loops": products * steps if over else 0,
-        "loops": products * (steps // per_loop) if per_loop < steps else 0,
+        "loops": products * times if times > 1 else 0,
         "places": products,
         "winograd outputs" if size == 4 else "small winograd outputs": pairs * out_c,
         "fours": pairs * out_c // 4,
@@ -261,10 +268,10 @@ def _depthwise(shape: Shape, _variant: str) -> Features:
     if planes.together == 2:
         strips = 4 * fours * sum(-(-rows // 2) for rows in blocks)
         pairs = out_w // 2
-        unrolled = max((n for n in range(1, 4) if pairs % n == 0), default=1)
+        times, _ = even_loops(pairs, UNROLLED_BLOCKS)
         found |= {
             "resident fours": strips * pairs,
-            "resident loops": strips * pairs // unrolled if pairs > unrolled else 0,
+            "resident loops": strips * times if times > 1 else 0,
             "resident twos": strips * (out_w % 2),
             "resident strips": strips,
         }
@@ -342,6 +349,8 @@ _FEATURES: dict[tuple[str, str], Callable[[Shape, str], Features]] = {
     ("conv_2d", "armv7em-winograd4"): _winograd,
     ("depthwise_conv_2d", "armv7em-planes"): _depthwise,
     ("fully_connected", "armv7em-rows"): _rows,
+    ("conv_2d", "codebook"): _codebook,
+    ("fully_connected", "codebook"): _codebook,
     ("add", "armv7em-table"): _add,
     ("average_pool_2d", "armv7em-sums"): _sums,
 }
@@ -389,15 +398,14 @@ def code_features(shape: Shape, variant: str, *, own: bool) -> Features:
         )
         found |= {"steps": steps, "loop": int(times > 1), "ragged": int(channels % 8 > 0)}
     elif kind.startswith("armv7em-winograd"):
-        steps = shape.x.shape[3] // 2
-        per_loop = max(n for n in range(1, 16) if steps % n == 0)
-        found |= {"steps": per_loop, "loop": int(per_loop < steps)}
+        times, steps = even_loops(shape.x.shape[3] // 2, UNROLLED_TILES)
+        found |= {"steps": steps, "loop": int(times > 1)}
     elif kind == "armv7em-planes":
         planes = planes_of(shape.node, shape.x, shape.w, shape.y)
         k_h, k_w = shape.w.shape[1:3]
         resident = planes.together == 2
         pairs = shape.y.shape[2] // 2
-        unrolled = max((n for n in range(1, 4) if pairs % n == 0), default=1)
+        _, unrolled = even_loops(pairs, UNROLLED_BLOCKS)
         found |= {
             "resident": int(resident),
             "unrolled": unrolled if resident else 0,

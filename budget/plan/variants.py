@@ -29,6 +29,8 @@ _PLANES_BYTES = 6144  # of images taken apart; where rows are cut, some are take
 UNROLLED_STEPS = 12
 LONG_STEPS = 36  # fastest where memory never waits
 UNROLLED_ROWS = 8  # of four taps, 116 bytes of code each
+UNROLLED_BLOCKS = 3  # of 2 x 2 outputs of a depthwise layer, 250 bytes of code each
+UNROLLED_TILES = 15  # pairs of channels: a pointer moves by less than 256 bytes at a time
 SLACK_BYTES = 160  # steps that fill up the last time round a loop may read so far
 
 
@@ -84,11 +86,15 @@ def gemm_loops(depth: int, most: int = UNROLLED_STEPS) -> tuple[int, int]:
     return times, -(-steps // times)
 
 
-def row_loops(depth: int, most: int = UNROLLED_ROWS) -> tuple[int, int]:
-    """Times round the inner loop of a fully connected layer, and steps of four taps in it."""
-    steps = depth // 4
+def even_loops(steps: int, most: int) -> tuple[int, int]:
+    """Times round a loop, and the steps in it, ``most`` at most, so that none is left."""
     per_loop = max(n for n in range(1, most + 1) if steps % n == 0)
     return steps // per_loop, per_loop
+
+
+def row_loops(depth: int, most: int = UNROLLED_ROWS) -> tuple[int, int]:
+    """Times round the inner loop of a fully connected layer, and steps of four taps in it."""
+    return even_loops(depth // 4, most)
 
 
 def gemm_bytes(depth: int, channels: int, variant: str = "") -> int:

@@ -18,7 +18,7 @@ from budget.codegen.steps.armv7em_assembly import Ending, naked_function, with_p
 from budget.codegen.steps.armv7em_convolution import ending_of, folded_bias, scales_of
 from budget.codegen.steps.armv7em_gemm import powers
 from budget.codegen.steps.armv7em_planes import Image, take_apart
-from budget.plan.variants import Planes, planes_of, row_words_of
+from budget.plan.variants import UNROLLED_BLOCKS, Planes, even_loops, planes_of, row_words_of
 
 _PARAMETERS = (
     "const int16_t *planes",
@@ -26,7 +26,6 @@ _PARAMETERS = (
     "int8_t *y",
     "int32_t count",
 )
-_UNROLLED_BLOCKS = 3  # of 2 x 2 outputs: 250 bytes of code each
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +230,7 @@ def _leave(window: Window) -> list[str]:
 def _resident(window: Window) -> list[str]:
     """3 x 3 at stride 1: r3 to r8 taps, r9 to r12 the sums of 2 x 2 outputs."""
     pairs, channels = window.out_w // 2, window.channels
-    unrolled = max((n for n in range(1, _UNROLLED_BLOCKS + 1) if pairs % n == 0), default=0)
+    times, unrolled = even_loops(pairs, UNROLLED_BLOCKS)
     lines = [
         *_enter(2 * window.row_bytes),
         f"ldr r12, [sp, #{_STREAM}]",
@@ -242,7 +241,7 @@ def _resident(window: Window) -> list[str]:
         f"str r11, [sp, #{_POWER}]",
         "2:",
     ]
-    is_loop = pairs > unrolled
+    is_loop = times > 1
     if is_loop:
         lines += [*_sum_of("r1", "r0", 4 * pairs), f"str r1, [sp, #{_ROW_END}]", "3:"]
     for _ in range(unrolled if pairs else 0):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from budget.codegen.steps.armv7em_assembly import naked_function, with_plain_c
+from budget.plan.variants import even_loops
 
 _IMAGE_PARAMETERS = ("uint32_t *planes", "const int8_t *x", "int32_t rows")
 _UNROLLED_PAIRS = 4
@@ -52,8 +53,8 @@ def take_apart(image: Image) -> str:
     )
     pairs, odd = divmod(image.pixels, 2)
     is_late = image.pad_left % 2 == 1
-    unrolled = max((n for n in range(1, _UNROLLED_PAIRS + 1) if pairs % n == 0), default=0)
-    is_loop = pairs > unrolled
+    times, unrolled = even_loops(pairs, _UNROLLED_PAIRS)
+    is_loop = times > 1
     zero = ((image.zero & 0xFFFF) << 16) | (image.zero & 0xFFFF)
     lines = ["push {r4-r11, lr}", "sub sp, #12", "str r2, [sp]"]
     lines += _pointer_sum("r0", "r0", image.pad_left // 2 * 4)

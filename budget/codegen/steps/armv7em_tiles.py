@@ -17,8 +17,7 @@ from budget.codegen.context import StepCode, StepContext, per_tensor
 from budget.codegen.steps.armv7em_assembly import Ending
 from budget.codegen.steps.armv7em_convolution import ending_of, folded_bias, scales_of
 from budget.codegen.steps.armv7em_gemm import powers
-
-_UNROLLED_STEPS = 15  # a pointer moves by less than 256 bytes at a time
+from budget.plan.variants import UNROLLED_TILES, even_loops
 
 IN_PARAMETERS = ("const int8_t *rows", "int32_t *tiles", "int32_t fours")
 OUT_PARAMETERS = (
@@ -217,8 +216,8 @@ def _place_products(tiles: Tiles, loop_end: int) -> list[str]:
         loop_end: stack slot for the end of the inner loop.
     """
     steps = tiles.in_c // 2
-    per_loop = max(n for n in range(1, _UNROLLED_STEPS + 1) if steps % n == 0)
-    is_loop = per_loop < steps
+    times, per_loop = even_loops(steps, UNROLLED_TILES)
+    is_loop = times > 1
     lines = []
     if is_loop:
         lines += [f"add r2, r0, #{8 * steps}", f"str r2, [sp, #{loop_end}]"]
