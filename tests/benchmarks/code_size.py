@@ -5,11 +5,13 @@
 The networks have seeded random weights; none of the models that the prediction is judged on is
 among them. One test case of every operator and element type gives the kernels that no network has,
 which takes most of the time; --networks leaves them and floats out, --few most networks, too: a
-few minutes for each compiler. Compilers that are not named keep what the table has of them. The
+few minutes for each compiler. Compilers that are not named keep what the table has of them.
+--clustered adds the kernel that only networks of clustered weights run, and leaves all else. The
 table that ships is made by
 
     python tests/benchmarks/code_size.py --compilers arm-none-eabi-gcc
     python tests/benchmarks/code_size.py --compilers clang,ziglang --few
+    python tests/benchmarks/code_size.py --clustered
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import replace
 from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "ops"))
@@ -36,6 +39,7 @@ from budget.graph import DType, Graph  # noqa: E402
 from budget.ops import registry  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
 from budget.shrinking.quantize import quantize_int8, random_samples  # noqa: E402
+from budget.transforms.cluster import SIZES, cluster  # noqa: E402
 from budget.tuning.code_size import COMPILERS, make_table  # noqa: E402
 from budget.tuning.core_code import CORES, measure_core  # noqa: E402
 from budget.zoo import load  # noqa: E402
@@ -135,6 +139,22 @@ def for_cores(options: EmitOptions) -> Iterator[Program]:
         yield plan_for(quantized, options)
 
 
+def clustered(options: EmitOptions) -> Iterator[Program]:
+    """Networks whose layers have code books, which are used for size alone."""
+    for quantized, _ in networks(FEW) if options.optimise == "size" else ():
+        for size in SIZES:
+            yield plan_for(cluster(quantized, size)[0], options)
+
+
+def with_new_kernels(known: dict[str, Any], found: dict[str, Any]) -> None:
+    """Adds to the tables of compilers the kernels that they lack."""
+    for compiler, table in found.items():
+        for mode, sizes in table["modes"].items():
+            here = known[compiler]["modes"][mode]
+            for part in ("steps", "shared", "helpers"):
+                here[part] = {**sizes[part], **here[part]}
+
+
 def main(arguments: list[str]) -> None:
     """Measures, and writes the table."""
     named = [arg for before, arg in pairwise(arguments) if before == "--compilers"]
@@ -143,6 +163,11 @@ def main(arguments: list[str]) -> None:
     if "--cores" in arguments:
         whole = json.loads(place.read_text())
         whole["cores"] = {core: measure_core(for_cores, core) for core in CORES}
+        place.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
+        return
+    if "--clustered" in arguments:
+        whole = json.loads(place.read_text())
+        with_new_kernels(whole["compilers"], make_table(clustered, names)["compilers"])
         place.write_text(json.dumps(whole, indent=1, sort_keys=True) + "\n")
         return
     few = "--few" in arguments

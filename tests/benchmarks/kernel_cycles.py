@@ -1,6 +1,7 @@
 """Writes budget/plan/kernel_cycles.json: kernels measured on the virtual Cortex-M4.
 
     python tests/benchmarks/kernel_cycles.py            measure, fit, write; some minutes
+    python tests/benchmarks/kernel_cycles.py --clustered   the same of code books alone
     python tests/benchmarks/kernel_cycles.py --check    compare the table with new measurements
 
 Weights are fitted to layers of random shapes and to the steps of the networks named here; those
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -33,8 +35,16 @@ from budget.plan import plan  # noqa: E402
 from budget.plan.kernel_cycles import TABLE, predicted_cycles  # noqa: E402
 from budget.plan.kernel_features import Shape  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
+from budget.transforms.cluster import SIZES, cluster  # noqa: E402
 from budget.transforms.constant_channels import remove_constant_channels  # noqa: E402
-from budget.tuning.kernel_table import CORE, Sample, make_table, measure_steps, render  # noqa: E402
+from budget.tuning.kernel_table import (  # noqa: E402
+    CORE,
+    Sample,
+    fit,
+    make_table,
+    measure_steps,
+    render,
+)
 from budget.tuning.ways import every_way  # noqa: E402
 
 MODES = ("balanced", "time", "size")
@@ -198,6 +208,26 @@ def write(workers: int) -> None:
     place.write_text(render(make_table(samples, exact)))
 
 
+def clustered() -> Iterator[Sample]:
+    """Layers with code books of both sizes, which are used for size alone."""
+    for found in layers(700):
+        for size in SIZES:
+            program = plan(cluster(found.graph(), size)[0], optimise="size")
+            if any(step.variant for step in program.steps):
+                yield from (s for s in measure_steps(program, "size") if "codebook" in s.key)
+
+
+def add_clustered() -> None:
+    """Fits the kernels of code books and writes them into the table."""
+    place = Path(plan_package.__file__).parent / TABLE
+    table = json.loads(place.read_text())
+    groups: dict[str, list[Sample]] = defaultdict(list)
+    for sample in clustered():
+        groups[sample.key].append(sample)
+    table["modes"]["size"]["kernels"] |= {key: fit(group) for key, group in groups.items()}
+    place.write_text(render(table))
+
+
 def compare(program: Program, mode: str) -> tuple[float, float, float]:
     """Predicted over measured, less one: zero wait states, five; and with weights only."""
     measured = measure_steps(program, mode)
@@ -244,5 +274,8 @@ def check() -> None:
 if __name__ == "__main__":
     if "--check" in sys.argv[1:]:
         check()
+    elif "--clustered" in sys.argv[1:]:
+        add_clustered()
     else:
         write(int(os.environ.get("WORKERS", os.cpu_count() or 1)))
+        add_clustered()

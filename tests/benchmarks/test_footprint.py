@@ -17,9 +17,11 @@ from footprint import MODELS, peers, rows, sources
 from budget.api.models import load, lower
 from budget.codegen.footprint import GCC, Footprint, compilers, literals, load_table, predict
 from budget.codegen.options import OPTIMISE, EmitOptions
+from budget.codegen.planning import plan_for
 from budget.codegen.source import write_steps
 from budget.errors import MissingToolError
 from budget.plan import plan
+from budget.transforms.cluster import SIZES, cluster
 from budget.tuning import code_size
 
 needs_gcc = pytest.mark.skipif(
@@ -95,6 +97,18 @@ def test_shipped_models_are_predicted(model: str, mode: str) -> None:
     assert predicted.arena_bytes == measured.static_bytes
     assert predicted.stack_bytes == measured.stacks["m_invoke"]
     assert predicted.unknown == ()
+
+
+@needs_gcc
+@pytest.mark.parametrize("size", SIZES)
+def test_code_books_are_predicted(size: int) -> None:
+    graph, _ = cluster(lower(load("zoo:hotword")), size)
+    options = EmitOptions("m", "cortex-m4", "size")
+    source = write_steps(plan_for(graph, options), options)
+    predicted, measured = predict(source), code_size.measure(source)
+    assert predicted.unknown == () and "codebook_s8.h" in source.kernel_files
+    assert abs(predicted.flash_bytes / measured.linked_bytes - 1) < 0.01
+    assert predicted.stack_bytes == measured.stacks["m_invoke"]
 
 
 def test_table_was_made_of_every_compiler_and_mode() -> None:

@@ -59,6 +59,23 @@ def test_the_prediction_is_what_the_virtual_core_takes(name: str, mode: str) -> 
     assert cycles(program, mode, weights_only()) == pytest.approx(steps, rel=far)
 
 
+@pytest.mark.parametrize(
+    ("name", "far"), [("tiny-ad", 0.01), pytest.param("hotword", 0.08, marks=pytest.mark.slow)]
+)
+def test_code_books_are_predicted(name: str, far: float) -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("capstone")
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the table was made with gcc")
+    from budget.transforms.cluster import cluster
+    from budget.tuning.kernel_table import measure_steps
+
+    program = plan(cluster(prepare(f"zoo:{name}").graph, 16)[0], optimise="size")
+    assert any(step.variant == "codebook+b4" for step in program.steps)
+    spent = sum(sample.cycles for sample in measure_steps(program, "size"))
+    assert cycles(program, "size") == pytest.approx(spent, rel=far)
+
+
 def test_every_weight_is_of_a_count_that_exists() -> None:
     from budget.plan.kernel_features import Shape, code_features, features_of
 
