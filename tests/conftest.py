@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from budget.cli.threads import single_thread
 
@@ -13,6 +14,12 @@ from budget.cli.threads import single_thread
 single_thread()
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# how fast the machine happens to be must not decide whether a test passes
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
