@@ -45,3 +45,53 @@ static inline void armv7em_winograd_s8(
         }
     }
 }
+
+#if !ARMV7EM_ASSEMBLY
+/* One direction of a tile's transform; elements are `step` apart. */
+typedef void armv7em_tile_line(const int32_t *d, int32_t *v, int32_t step);
+
+/* Transforms a tile of `side` x `side` pixels, at most 6 x 6, for all channels. */
+static inline void armv7em_tile_in_s8(
+    const int8_t *rows, int32_t *tiles, int32_t fours, int32_t row_bytes, int32_t in_c,
+    int32_t side, armv7em_tile_line *line)
+{
+    for (int32_t c = 0; c < 4 * fours; c++) {
+        int32_t d[36];
+        int32_t columns[36];
+        int32_t v[36];
+        for (int32_t i = 0; i < side * side; i++) {
+            d[i] = rows[i / side * row_bytes + i % side * in_c + c];
+        }
+        for (int32_t i = 0; i < side; i++) {
+            line(d + i, columns + i, side);
+        }
+        for (int32_t i = 0; i < side; i++) {
+            line(columns + side * i, v + side * i, 1);
+        }
+        /* channels 0 and 2 of four share a word, and 1 and 3 */
+        const int32_t pair = c / 4 * 2 + c % 2;
+        const int32_t is_high = c % 4 / 2;
+        for (int32_t f = 0; f < side * side; f++) {
+            int32_t *to = tiles + f * in_c + 2 * pair;
+            const uint32_t half = (uint32_t)v[f] & 0xffffu;
+            *to = (int32_t)(is_high ? ((uint32_t)*to & 0xffffu) | half << 16 : half);
+        }
+    }
+}
+
+/* The sums of all places for one of four channels and one of two tiles. */
+static inline void armv7em_tile_sums(
+    uint32_t *m, const int32_t *tiles, const int32_t *words, int32_t places, int32_t in_c,
+    int32_t channel, int32_t tile)
+{
+    for (int32_t f = 0; f < places; f++) {
+        m[f] = 0;
+        for (int32_t pair = 0; pair < in_c / 2; pair++) {
+            const int32_t v = tiles[f * in_c + 2 * pair + tile];
+            const int32_t u = words[(f * (in_c / 2) + pair) * 4 + channel];
+            m[f] += (uint32_t)((int16_t)(v & 0xffff) * (int16_t)(u & 0xffff));
+            m[f] += (uint32_t)((v >> 16) * (u >> 16));
+        }
+    }
+}
+#endif

@@ -5,40 +5,13 @@
  * each sum is a multiple of 4. Sums may wrap on the way; what they stand for is below 2^29. */
 
 #if !ARMV7EM_ASSEMBLY
-/* One direction of a tile's transform; elements are `step` apart. */
+/* One direction of a tile's transform, 4 x 4; elements are `step` apart. */
 static inline void armv7em_winograd2_in_line(const int32_t *d, int32_t *v, int32_t step)
 {
     v[0] = d[0] - d[2 * step];
     v[step] = d[step] + d[2 * step];
     v[2 * step] = d[2 * step] - d[step];
     v[3 * step] = d[step] - d[3 * step];
-}
-
-static inline void armv7em_winograd2_in_s8(
-    const int8_t *rows, int32_t *tiles, int32_t fours, int32_t row_bytes, int32_t in_c)
-{
-    for (int32_t c = 0; c < 4 * fours; c++) {
-        int32_t d[16];
-        int32_t columns[16];
-        int32_t v[16];
-        for (int32_t i = 0; i < 16; i++) {
-            d[i] = rows[i / 4 * row_bytes + i % 4 * in_c + c];
-        }
-        for (int32_t i = 0; i < 4; i++) {
-            armv7em_winograd2_in_line(d + i, columns + i, 4);
-        }
-        for (int32_t i = 0; i < 4; i++) {
-            armv7em_winograd2_in_line(columns + 4 * i, v + 4 * i, 1);
-        }
-        /* channels 0 and 2 of four share a word, and 1 and 3 */
-        const int32_t pair = c / 4 * 2 + c % 2;
-        const int32_t is_high = c % 4 / 2;
-        for (int32_t f = 0; f < 16; f++) {
-            int32_t *to = tiles + f * in_c + 2 * pair;
-            const uint32_t half = (uint32_t)v[f] & 0xffffu;
-            *to = (int32_t)(is_high ? ((uint32_t)*to & 0xffffu) | half << 16 : half);
-        }
-    }
 }
 
 static inline void armv7em_winograd2_out_s8(
@@ -49,15 +22,7 @@ static inline void armv7em_winograd2_out_s8(
         const int32_t *words = stream + i / 8 * (16 * in_c * 2 + 12);
         const int32_t channel = i / 2 % 4;
         uint32_t m[16];
-        for (int32_t f = 0; f < 16; f++) {
-            m[f] = 0;
-            for (int32_t pair = 0; pair < in_c / 2; pair++) {
-                const int32_t v = tiles[f * in_c + 2 * pair + i % 2];
-                const int32_t u = words[(f * (in_c / 2) + pair) * 4 + channel];
-                m[f] += (uint32_t)((int16_t)(v & 0xffff) * (int16_t)(u & 0xffff));
-                m[f] += (uint32_t)((v >> 16) * (u >> 16));
-            }
-        }
+        armv7em_tile_sums(m, tiles, words, 16, in_c, channel, i % 2);
         const int32_t *scale = words + 16 * in_c * 2 + 3 * channel;
         int8_t *to = y + i % 2 * 2 * out_c + i / 8 * 4 + channel;
         for (int32_t k = 0; k < 2; k++) {

@@ -6,7 +6,7 @@
  * then shifted. Sums may wrap on the way; what they stand for is below 2^25. */
 
 #if !ARMV7EM_ASSEMBLY
-/* One direction of a tile's transform; elements are `step` apart. */
+/* One direction of a tile's transform, 6 x 6; elements are `step` apart. */
 static inline void armv7em_winograd_in_line(const int32_t *d, int32_t *v, int32_t step)
 {
     v[0] = 4 * (d[0] - d[2 * step]) + (d[4 * step] - d[2 * step]);
@@ -15,33 +15,6 @@ static inline void armv7em_winograd_in_line(const int32_t *d, int32_t *v, int32_
     v[3 * step] = d[4 * step] - d[2 * step] + 2 * (d[3 * step] - d[step]);
     v[4 * step] = d[4 * step] - d[2 * step] - 2 * (d[3 * step] - d[step]);
     v[5 * step] = d[5 * step] - d[3 * step] - 4 * (d[3 * step] - d[step]);
-}
-
-static inline void armv7em_winograd_in_s8(
-    const int8_t *rows, int32_t *tiles, int32_t fours, int32_t row_bytes, int32_t in_c)
-{
-    for (int32_t c = 0; c < 4 * fours; c++) {
-        int32_t d[36];
-        int32_t columns[36];
-        int32_t v[36];
-        for (int32_t i = 0; i < 36; i++) {
-            d[i] = rows[i / 6 * row_bytes + i % 6 * in_c + c];
-        }
-        for (int32_t i = 0; i < 6; i++) {
-            armv7em_winograd_in_line(d + i, columns + i, 6);
-        }
-        for (int32_t i = 0; i < 6; i++) {
-            armv7em_winograd_in_line(columns + 6 * i, v + 6 * i, 1);
-        }
-        /* channels 0 and 2 of four share a word, and 1 and 3 */
-        const int32_t pair = c / 4 * 2 + c % 2;
-        const int32_t is_high = c % 4 / 2;
-        for (int32_t f = 0; f < 36; f++) {
-            int32_t *to = tiles + f * in_c + 2 * pair;
-            const uint32_t half = (uint32_t)v[f] & 0xffffu;
-            *to = (int32_t)(is_high ? ((uint32_t)*to & 0xffffu) | half << 16 : half);
-        }
-    }
 }
 
 static inline void armv7em_winograd_out_line(const uint32_t *m, uint32_t *y, int32_t step)
@@ -66,15 +39,7 @@ static inline void armv7em_winograd_out_s8(
         uint32_t m[36];
         uint32_t columns[36];
         uint32_t results[36];
-        for (int32_t f = 0; f < 36; f++) {
-            m[f] = 0;
-            for (int32_t pair = 0; pair < in_c / 2; pair++) {
-                const int32_t v = tiles[f * in_c + 2 * pair + i % 2];
-                const int32_t u = words[(f * (in_c / 2) + pair) * 4 + channel];
-                m[f] += (uint32_t)((int16_t)(v & 0xffff) * (int16_t)(u & 0xffff));
-                m[f] += (uint32_t)((v >> 16) * (u >> 16));
-            }
-        }
+        armv7em_tile_sums(m, tiles, words, 36, in_c, channel, i % 2);
         for (int32_t k = 0; k < 6; k++) {
             armv7em_winograd_out_line(m + k, columns + k, 6);
         }

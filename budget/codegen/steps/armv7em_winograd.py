@@ -38,7 +38,8 @@ def write_winograd(context: StepContext) -> StepCode:
 def _in_function(tiles: Tiles) -> str:
     plain = (
         f"static void {tiles.in_name}({', '.join(IN_PARAMETERS)})\n{{\n"
-        f"    armv7em_winograd_in_s8(rows, tiles, fours, {tiles.row_bytes}, {tiles.in_c});\n}}"
+        f"    armv7em_tile_in_s8(\n        rows, tiles, fours, {tiles.row_bytes}, {tiles.in_c}, 6, "
+        f"armv7em_winograd_in_line);\n}}"
     )
     # the transformed columns of a tile lie on the stack, [6][6]
     lines = ["push {r4-r11, lr}", "sub sp, #164", "str r2, [sp, #156]", "1:"]

@@ -37,7 +37,8 @@ def write_winograd2(context: StepContext) -> StepCode:
 def _in_function(tiles: Tiles) -> str:
     plain = (
         f"static void {tiles.in_name}({', '.join(IN_PARAMETERS)})\n{{\n"
-        f"    armv7em_winograd2_in_s8(rows, tiles, fours, {tiles.row_bytes}, {tiles.in_c});\n}}"
+        f"    armv7em_tile_in_s8(\n        rows, tiles, fours, {tiles.row_bytes}, {tiles.in_c}, 4, "
+        f"armv7em_winograd2_in_line);\n}}"
     )
     lines = ["push {r4-r11, lr}", "sub sp, #4", "1:", "str r2, [sp]"]
     lines += [*_in_pair(tiles, 0), "add r1, #8", *_in_pair(tiles, 1), "add r1, #8"]
