@@ -135,7 +135,7 @@ DIMENSIONS: Mapping[str, tuple[Exponents, str, str]] = {
 
 _ALIASES = str.maketrans({"µ": "u", "μ": "u", "²": "2", "Ω": "Ohm", " ": "", "\u202f": ""})
 _QUANTITY = re.compile(
-    r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+    r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
     r"(?P<unit>[A-Za-z%][A-Za-z0-9]*)?"
     r"(?:/(?P<per>\d+(?:\.\d+)?)?(?P<below>[A-Za-z][A-Za-z0-9]*))?"
 )

@@ -47,8 +47,8 @@ _ACCEPTED = (
     "a Nordic PPK2, a Joulescope, or an EnergyRunner log"
 )
 _LARGEST = 1e15  # beyond any instrument, and products of three stay numbers
-_THROUGHPUT = re.compile(r"[Mm]edian throughput is\s+(\d+\.?\d*|\.\d+)\s+inf", re.ASCII)
-_ENERGY = re.compile(r"[Mm]edian energy cost is\s+(\d+\.?\d*|\.\d+)\s+uJ", re.ASCII)
+_THROUGHPUT = re.compile(r"[Mm]edian throughput is\s+(\d+(?:\.\d*)?|\.\d+)\s+inf", re.ASCII)
+_ENERGY = re.compile(r"[Mm]edian energy cost is\s+(\d+(?:\.\d*)?|\.\d+)\s+uJ", re.ASCII)
 
 
 @dataclass(frozen=True)

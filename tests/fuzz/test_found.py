@@ -202,3 +202,11 @@ def test_front_ends_of_numbers_beyond_floats_are_refused(old: bytes) -> None:
     new = b"inf" if b"." in old else old.replace(b"5", b"16000").replace(b"16000", b"9" * 400)
     with pytest.raises(BudgetError, match="below 2"):
         user_files.run_front_end(user_seeds.front_ends()[0].replace(old, new))
+
+
+@pytest.mark.parametrize("name", ["quantity", "export"])
+def test_long_numbers_are_read_in_time_that_grows_with_their_length(name: str) -> None:
+    data = b"Median throughput is " * (name == "export") + b"1" * 60_000 + b"!"
+    start = time.process_time()
+    assert not accepted(TARGETS[name], data)
+    assert time.process_time() - start < 1
