@@ -181,9 +181,8 @@ class FrontEnd:
         names = ("front_end.h", *(["front_end_cosine.h"] if self.spec.transform != "none" else []))
         kernel = "\n".join(kernels.text_of(file) for file in names)
         kernel = kernel.replace("FRONT_END_STAGE", f"{upper}_STAGE")
-        # the union is the header's where the caller owns the state
-        before, _, after = kernel.partition(_BIN)
-        kernel = f"{before.strip()}\n\n{after.replace('spectrum_bin', f'{name}_bin').strip()}"
+        # the union is declared with the state, which is the header's where the caller owns it
+        kernel = kernel.replace("spectrum_bin", f"{name}_bin").strip()
         static = ["static " + f"{name}_hearing hearing_of_{name};", ""] if self._own_state else []
         lines = [
             f"/* From int16 samples to the answer of {name}: {comment(self.named.name)},",
@@ -314,12 +313,3 @@ class FrontEnd:
             *run,
             "}",
         ]
-
-
-_BIN = """\
-/* One bin of a spectrum: real and imaginary part, and then its power in their place. */
-typedef union {
-    int32_t part[2];
-    int64_t power;
-} spectrum_bin;
-"""

@@ -2,12 +2,6 @@
  * product fits the integer that it is kept in; who wrote the tables has proved it for them. Right
  * shifts of negative numbers must be arithmetic, as for requantisation. */
 
-/* One bin of a spectrum: real and imaginary part, and then its power in their place. */
-typedef union {
-    int32_t part[2];
-    int64_t power;
-} spectrum_bin;
-
 /* A frame times its window, 3 fractional bits, even samples as real and odd ones as imaginary
  * parts, in the order in which the transform wants them: bits of the place reversed. */
 static FRONT_END_STAGE void front_end_window(
