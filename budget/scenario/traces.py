@@ -42,7 +42,7 @@ _TIMES = ("time", "timestamp")
 _LARGEST = 1e15  # whatever its unit; squares and sums of a trace's numbers stay far from infinity
 _MOST_PIECES = 5_000_000
 _MOST_REPEATS = 400
-_HEADING = re.compile(r"\s*([A-Za-z]+)\s*(?:[\[(]\s*([^\])]*?)\s*[\])])?\s*")
+_HEADING = re.compile(r"([A-Za-z]+)\s*(?:[\[(]([^\])]*)[\])])?")
 
 
 @record
@@ -219,9 +219,9 @@ def _columns(
     where = f"{name}: header"
     found: dict[str, tuple[int, str]] = {}
     for position, heading in enumerate(head):
-        match = _HEADING.fullmatch(heading)
+        match = _HEADING.fullmatch(heading.strip())
         if match:
-            found.setdefault(match[1].lower(), (position, match[2] or ""))
+            found.setdefault(match[1].lower(), (position, (match[2] or "").strip()))
     time = next((found[t] for t in _TIMES if t in found), None)
     chosen = [column for column in _COLUMNS if column in found]
     if time is None or len(chosen) != 1:

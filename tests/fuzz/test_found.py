@@ -204,6 +204,13 @@ def test_front_ends_of_numbers_beyond_floats_are_refused(old: bytes) -> None:
         user_files.run_front_end(user_seeds.front_ends()[0].replace(old, new))
 
 
+def test_a_heading_of_blanks_is_read_at_once() -> None:
+    start = time.process_time()
+    assert not accepted(TARGETS["trace"], b"time [" + b" " * 60_000 + b",power [W]\n0,1\n1,2\n")
+    assert accepted(TARGETS["trace"], b" time ( s ),power[ W ] \n0,1\n1,2\n")
+    assert time.process_time() - start < 1
+
+
 @pytest.mark.parametrize("name", ["quantity", "export"])
 def test_long_numbers_are_read_in_time_that_grows_with_their_length(name: str) -> None:
     data = b"Median throughput is " * (name == "export") + b"1" * 60_000 + b"!"
