@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from counted_calls import calls_made
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import scale
 
 from budget.api.check import check
-
-
-def calls_made(run: Callable[[], object]) -> int:
-    """Function calls, built-in ones included."""
-    count = 0
-
-    def profile(frame: object, event: str, argument: object) -> None:
-        nonlocal count
-        count += 1
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        run()
-    finally:
-        sys.setprofile(before)
-    return count
-
 
 RUNTIMES = ("budget-c", "tflm-cmsis-nn")
 ATTEMPTS = 4
