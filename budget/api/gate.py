@@ -6,7 +6,6 @@ entry. Paths are relative to the file.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from os.path import exists
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 from budget.api.check import Check, check
 from budget.errors import BudgetError, ProfileError
+from budget.formats.toml import parse_toml
 from budget.hardware.figure import Quantity, exact
 from budget.hardware.schema import Reader, number, section
 from budget.records import keyword_record, record
@@ -23,6 +23,7 @@ from budget.verdict import Constraint, Verdict, conclude, judge
 
 FILE = "budget.toml"
 SCHEMA = 1
+_MOST_CHECKS = 5_000
 
 
 @keyword_record
@@ -198,7 +199,7 @@ def load_gate(path: Path) -> list[Plan]:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except OSError as error:
         raise ProfileError(
             f"cannot be read: {error.strerror}", where=str(path), hint="check the path"
@@ -219,7 +220,7 @@ def load_gate(path: Path) -> list[Plan]:
     lines = [n for n, row in enumerate(text.splitlines(), 1) if row.strip() == "[[check]]"]
     lines += [1] * (len(entries) - len(lines))
     _entry(reader, path, defaults, "defaults")  # its mistakes are told as its own
-    plans = []
+    plans: list[Plan] = []
     for index, (own, line) in enumerate(zip(entries, lines)):
         key = f"check.{index}"
         if not isinstance(own, dict):
@@ -230,6 +231,8 @@ def load_gate(path: Path) -> list[Plan]:
         devices = entry.devices or ((life.device,) if life.device else ())
         if not devices:
             raise reader.fail(f"{key}.device", "this key is missing", "such as efm32pg12")
+        if len(plans) + len(devices) > _MOST_CHECKS:
+            raise reader.fail(key, f"more than {_MOST_CHECKS:,} checks", "divide the file")
         plans += [
             Plan(entry, replace(life, device=_place(path, device)), line) for device in devices
         ]

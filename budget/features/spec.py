@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from budget.errors import CorruptModelError, UsageError
+from budget.formats.toml import parse_toml
 
 Ints = NDArray[np.int64]
 
@@ -113,7 +113,7 @@ class FeatureSpec:
                 hint="name a TOML file such as the one that ships beside zoo:hotword",
             ) from None
         try:
-            return cls.parse(tomllib.loads(text))
+            return cls.parse(parse_toml(text))
         except (ValueError, RecursionError) as error:
             raise CorruptModelError(f"not a TOML file: {error}", where=str(path)) from None
         except CorruptModelError as error:

@@ -8,13 +8,13 @@ are searched after the ones that ship, and an ID may be the path of a TOML file.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from os.path import isfile
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from budget.errors import ProfileError
+from budget.formats.toml import parse_toml
 from budget.hardware.device_profiles import Device
 from budget.hardware.energy_profiles import (
     Checkpoint,
@@ -204,7 +204,7 @@ def _load_file(cls: type[Profile], path: Path) -> Profile:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return parse_toml(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise ProfileError(
             f"not a TOML file: {error}", where=path.name, hint="see https://toml.io"

@@ -6,12 +6,12 @@ Every key is also an option of the command line; what the command line says wins
 from __future__ import annotations
 
 import json
-import tomllib
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from budget.errors import ProfileError
+from budget.formats.toml import parse_toml
 from budget.hardware.schema import Reader, number, section, suggest
 from budget.records import keyword_record
 from budget.units import DIMENSIONS
@@ -169,7 +169,7 @@ def load_scenario(id_or_path: str | Path) -> Scenario:
     """
     text, name = scenario_text(id_or_path)
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except (ValueError, RecursionError) as error:
         raise ProfileError(
             f"not a TOML file: {error}", where=name, hint="see https://toml.io"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import tomllib
 from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
@@ -14,6 +13,7 @@ import numpy as np
 
 from budget import units
 from budget.errors import UsageError
+from budget.formats.toml import parse_toml
 from budget.hardware.schema import suggest
 from budget.records import record
 from budget.scenario.store import Array
@@ -112,7 +112,7 @@ def read_plan(path: str | Path) -> SweepPlan:
     if file.suffix == ".csv":
         return _from_rows(file.name, text)
     try:
-        table = tomllib.loads(text)
+        table = parse_toml(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"not a TOML file: {error}", where=file.name, hint="end its name in .csv if it is one"

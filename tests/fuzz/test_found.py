@@ -217,3 +217,18 @@ def test_long_numbers_are_read_in_time_that_grows_with_their_length(name: str) -
     start = time.process_time()
     assert not accepted(TARGETS[name], data)
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("name", ["profile", "scenario", "gate", "sweep", "front_end"])
+def test_keys_of_thousands_of_parts_are_refused_in_time(name: str) -> None:
+    start = time.process_time()
+    with pytest.raises(BudgetError, match="too many dots"):
+        TARGETS[name].run(b"a." * 30_000 + b"b = 1")
+    assert time.process_time() - start < 1
+
+
+def test_more_checks_than_anybody_waits_for_are_refused() -> None:
+    devices = b"devices = [" + b'"efm32pg12", ' * 4000 + b"]\n"
+    entries = b'[[check]]\nmodel = "zoo:hotword"\n' * 300
+    with pytest.raises(BudgetError, match="5,000 checks"):
+        TARGETS["gate"].run(b"schema = 1\n[defaults]\n" + devices + entries)
