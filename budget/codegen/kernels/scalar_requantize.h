@@ -30,7 +30,7 @@ static inline int32_t scalar_high_multiply(int32_t a, int32_t q, int32_t doubled
 SCALAR_SCALING int32_t scalar_requantize_twice(int32_t x, int32_t q, int32_t places)
 {
     int32_t scaled = scalar_high_multiply(x, q, 1);
-    scaled += scaled >> 31;
+    scaled -= scaled < 0 ? 1 : 0;
     return ((scaled >> places) + 1) >> 1;
 }
 
