@@ -18,7 +18,11 @@ from virtual import VirtualModel
 
 from budget.api.models import lower, prepare
 from budget.codegen import EmitOptions
+from budget.codegen.kernels import bundle
 from budget.codegen.source import write_steps
+from budget.core.build import build as build_image
+from budget.core.elf import load_elf
+from budget.core.machine import Machine
 from budget.graph import Array, Graph, QuantParams
 from budget.ops import Activation, Padding, Rounding
 from budget.ops.interpreter import run
@@ -221,3 +225,35 @@ def test_without_room_for_columns_the_portable_kernel_runs() -> None:
     assert few < tuned.arena_bytes
     small = plan_within(graph, target="cortex-m3", optimise="time", limits=Limits(0, None, few))
     assert small.arena_bytes <= few
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_scaling_is_exact_over_its_whole_range(core: str) -> None:
+    pytest.importorskip("unicorn")
+    if not shutil.which("arm-none-eabi-gcc"):
+        pytest.skip("no compiler for Cortex-M")
+    random = np.random.default_rng(4)
+    edges = [0, 1, -1, 2**31 - 1, -(2**31) + 1, 2**16, -(2**16), 65535, -65537, 2**30, 3 << 29]
+    x = np.concatenate([np.repeat(edges, 8), random.integers(-(2**31) + 1, 2**31, 2000)])
+    q = random.choice([2**30, 2**31 - 1, 2**30 + 65535, 0], len(x))
+    q = np.where(random.random(len(x)) < 0.7, random.integers(2**30, 2**31, len(x)), q)
+    places = random.integers(1, 31, len(x))
+    source = (
+        "#include <stdint.h>\n"
+        + bundle(["scalar_requantize.h"])
+        + "void scale(const int32_t *x, int32_t *y, int32_t n)\n{\n"
+        "    for (; n > 0; n--, x += 3, y += 2) {\n"
+        "        y[0] = scalar_requantize_twice(x[0], x[1], x[2]);\n"
+        "        y[1] = scalar_requantize_once(x[0], x[1], x[2]);\n    }\n}\n"
+    )
+    image = build_image({"m.c": source.encode()}, core, keep=["scale"], flags=("-O2",))
+    machine = Machine(load_elf(image.data))
+    given, found = machine.allocate(12 * len(x)), machine.allocate(8 * len(x))
+    machine.write(given, np.stack([x, q, places], 1).astype(np.int32).tobytes())
+    machine.call("scale", [given, found, len(x)])
+    result = np.frombuffer(machine.read(found, 8 * len(x)), np.int32).reshape(-1, 2)
+    for (twice, once), a, b, p in zip(result.tolist(), x.tolist(), q.tolist(), places.tolist()):
+        high = (a * b + 2**30) >> 31
+        away = (abs(high) + 2**p) >> (p + 1)
+        assert twice == (away if high >= 0 else -away)
+        assert once == (a * b + 2 ** (31 + p)) >> (32 + p)
