@@ -238,6 +238,9 @@ def test_scaling_is_exact_over_its_whole_range(core: str) -> None:
     q = random.choice([2**30, 2**31 - 1, 2**30 + 65535, 0], len(x))
     q = np.where(random.random(len(x)) < 0.7, random.integers(2**30, 2**31, len(x)), q)
     places = random.integers(1, 31, len(x))
+    ties = np.arange(-64, 65)  # of the first rounding: odd numbers times a half
+    x, q = np.append(x, ties), np.append(q, np.full(len(ties), 2**30))
+    places = np.append(places, np.ones(len(ties), np.int64))
     source = (
         "#include <stdint.h>\n"
         + bundle(["scalar_requantize.h"])
