@@ -1,7 +1,7 @@
 """Writes budget/plan/kernel_cycles.json: kernels measured on the virtual Cortex-M4.
 
     python tests/benchmarks/kernel_cycles.py            measure, fit, write; some minutes
-    python tests/benchmarks/kernel_cycles.py --clustered   the same of code books alone
+    python tests/benchmarks/kernel_cycles.py --size     the same of what only size runs
     python tests/benchmarks/kernel_cycles.py --check    compare the table with new measurements
 
 Weights are fitted to layers of random shapes and to the steps of the networks named here; those
@@ -37,6 +37,7 @@ from budget.plan.kernel_features import Shape  # noqa: E402
 from budget.plan.program import Program  # noqa: E402
 from budget.transforms.cluster import SIZES, cluster  # noqa: E402
 from budget.transforms.constant_channels import remove_constant_channels  # noqa: E402
+from budget.transforms.patches import band_counts, compute_in_bands, find_regions  # noqa: E402
 from budget.tuning.kernel_table import (  # noqa: E402
     CORE,
     Sample,
@@ -48,6 +49,7 @@ from budget.tuning.kernel_table import (  # noqa: E402
 from budget.tuning.ways import every_way  # noqa: E402
 
 MODES = ("balanced", "time", "size")
+CUTS = ("slice int8", "concat int8")
 NETWORKS = (
     "ic", "vww", "kws", "ad", "zoo:tiny-ic", "zoo:tiny-vww", "zoo:tiny-kws", "zoo:tiny-ad",
     "zoo:hotword", "zoo:digits",
@@ -217,12 +219,22 @@ def clustered() -> Iterator[Sample]:
                 yield from (s for s in measure_steps(program, "size") if "codebook" in s.key)
 
 
-def add_clustered() -> None:
-    """Fits the kernels of code books and writes them into the table."""
+def banded() -> Iterator[Sample]:
+    """Small networks in bands of rows, which are cut and joined for size alone."""
+    for name in ("zoo:digits", "zoo:tiny-ic"):
+        graph = remove_constant_channels(network(name)).graph
+        for region in find_regions(graph):
+            for count in band_counts(graph.type_of(region.last).shape[1])[:2]:
+                program = plan(compute_in_bands(graph, region, count), optimise="size")
+                yield from (s for s in measure_steps(program, "size") if s.key in CUTS)
+
+
+def add_for_size() -> None:
+    """Fits the kernels of code books and bands and writes them into the table."""
     place = Path(plan_package.__file__).parent / TABLE
     table = json.loads(place.read_text())
     groups: dict[str, list[Sample]] = defaultdict(list)
-    for sample in clustered():
+    for sample in (*clustered(), *banded()):
         groups[sample.key].append(sample)
     table["modes"]["size"]["kernels"] |= {key: fit(group) for key, group in groups.items()}
     place.write_text(render(table))
@@ -274,8 +286,8 @@ def check() -> None:
 if __name__ == "__main__":
     if "--check" in sys.argv[1:]:
         check()
-    elif "--clustered" in sys.argv[1:]:
-        add_clustered()
+    elif "--size" in sys.argv[1:]:
+        add_for_size()
     else:
         write(int(os.environ.get("WORKERS", os.cpu_count() or 1)))
-        add_clustered()
+        add_for_size()

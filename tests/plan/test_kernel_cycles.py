@@ -76,6 +76,20 @@ def test_code_books_are_predicted(name: str, far: float) -> None:
     assert cycles(program, "size") == pytest.approx(spent, rel=far)
 
 
+def test_layers_in_bands_are_predicted() -> None:
+    pytest.importorskip("unicorn")
+    pytest.importorskip("capstone")
+    if shutil.which("arm-none-eabi-gcc") is None:
+        pytest.skip("the table was made with gcc")
+    from budget.plan.patching import plan_in_patches
+    from budget.tuning.kernel_table import measure_steps
+
+    program = plan_in_patches(prepare("zoo:digits").graph)
+    assert program.notes and any(step.node.op == "concat" for step in program.steps)
+    spent = sum(sample.cycles for sample in measure_steps(program, "size"))
+    assert cycles(program, "size") == pytest.approx(spent, rel=0.05)
+
+
 def test_every_weight_is_of_a_count_that_exists() -> None:
     from budget.plan.kernel_features import Shape, code_features, features_of
 
