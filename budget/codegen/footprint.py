@@ -29,6 +29,7 @@ from budget.plan.program import Step
 
 TABLE = "code_bytes.json"
 GCC = "arm-none-eabi-gcc"
+_TABLE_CORE = "cortex-m4"
 _ALIGNMENT_BYTES = 8  # of the arena, which holds numbers of 64 bits where the model has any
 NEAREST = 3
 """So many entries of the most similar shapes say what a step without an entry needs."""
@@ -50,6 +51,7 @@ class Footprint:
         io_bytes: RAM of the caller's input and output buffers; 0 where they are in the arena.
         compiler: that the table was made with.
         unknown: kernels that the table lacks; a mean stands for them.
+        core: whose code the table holds for the target's own kernels.
     """
 
     constant_bytes: int
@@ -59,6 +61,7 @@ class Footprint:
     io_bytes: int
     compiler: str
     unknown: tuple[str, ...]
+    core: str
 
     @property
     def flash_bytes(self) -> int:
@@ -80,7 +83,7 @@ class Footprint:
             "arena_bytes": self.arena_bytes,
             "stack_bytes": self.stack_bytes,
             "io_bytes": self.io_bytes,
-            "core": "cortex-m4",
+            "core": self.core,
             "compiler": self.compiler,
             "excluded": "start-up code, the caller, the self-test",
             "kernels_not_in_table": list(self.unknown),
@@ -129,9 +132,9 @@ def predict(
     """
     tables = load_table() if table is None else table
     whole = tables["compilers"][compiler]
-    mode = whole["modes"][source.options.optimise]
+    mode, core = whole["modes"][source.options.optimise], _TABLE_CORE
     if compiler == GCC:
-        mode = _with_core(mode, tables.get("cores", {}), source.options)
+        mode, core = _with_core(mode, tables.get("cores", {}), source.options)
     by_hand = assembly(source)
     code, deepest = 0.0, 0
     unknown: list[str] = []
@@ -165,18 +168,19 @@ def predict(
         _io_bytes(source),
         whole["version"],
         tuple(sorted(set(unknown))),
+        core,
     )
 
 
 def _with_core(
     mode: Mapping[str, Any], cores: Mapping[str, Any], options: EmitOptions
-) -> Mapping[str, Any]:
-    """The table of a mode with what was measured of kernels for the target alone."""
+) -> tuple[Mapping[str, Any], str]:
+    """The table of a mode with what was measured of kernels for the target alone, and its core."""
     core = "cortex-m0plus" if options.target == "cortex-m0" else options.target
     own = cores.get(core, {}).get(options.optimise)
     if own is None:
-        return mode
-    return {**mode, **{name: {**mode[name], **known} for name, known in own.items()}}
+        return mode, _TABLE_CORE
+    return {**mode, **{name: {**mode[name], **known} for name, known in own.items()}}, core
 
 
 def assembly(source: Source) -> dict[str, tuple[int, int]]:

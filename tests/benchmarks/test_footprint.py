@@ -22,7 +22,7 @@ from budget.codegen.source import write_steps
 from budget.errors import MissingToolError
 from budget.plan import plan
 from budget.transforms.cluster import SIZES, cluster
-from budget.tuning import code_size
+from budget.tuning import code_size, core_code
 
 needs_gcc = pytest.mark.skipif(
     shutil.which(code_size.COMPILER) is None, reason="needs arm-none-eabi-gcc"
@@ -109,6 +109,21 @@ def test_code_books_are_predicted(size: int) -> None:
     assert predicted.unknown == () and "codebook_s8.h" in source.kernel_files
     assert abs(predicted.flash_bytes / measured.linked_bytes - 1) < 0.01
     assert predicted.stack_bytes == measured.stacks["m_invoke"]
+
+
+@needs_gcc
+@pytest.mark.parametrize("core", ["cortex-m0plus", "cortex-m3"])
+def test_cores_without_dsp_instructions_are_predicted(core: str) -> None:
+    """Code that differs most from Cortex-M4's; the network made no table."""
+    options = EmitOptions("m", core, "time")
+    source = write_steps(plan_for(lower(load("zoo:digits")), options), options)
+    measured = code_size.measure(source, cpu=core_code.CORES[core])
+    predicted = predict(source)
+    assert predicted.core == predicted.to_json()["core"] == core
+    assert predicted.unknown == ()
+    assert abs(predicted.flash_bytes / measured.linked_bytes - 1) < 0.05
+    assert predicted.arena_bytes == measured.static_bytes
+    assert abs(predicted.stack_bytes - measured.stacks["m_invoke"]) <= 16
 
 
 def test_table_was_made_of_every_compiler_and_mode() -> None:
