@@ -119,17 +119,26 @@ class Hdf5File:
             return array
 
     def read_everything(self) -> None:
-        """Reads every attribute and array; what is broken is passed over."""
-        names: list[str] = [""]
+        """Reads every attribute and array; of these, what is broken is passed over.
+
+        Raises:
+            CorruptModelError: they cannot even be listed, so that not all was read.
+        """
+        names: list[str] = []
+        self._read_attributes("")
         with hdf5_errors(self.where):
             self._file.visit(names.append)
         for name in names:
-            with suppress(CorruptModelError), hdf5_errors(self.where):
-                for attribute in list(self._find(name).attrs):
-                    with suppress(CorruptModelError):
-                        self.attribute(name, attribute)
+            self._read_attributes(name)
             with suppress(CorruptModelError):
                 self.array(name)
+
+    def _read_attributes(self, path: str) -> None:
+        with hdf5_errors(self.where):
+            found = list(self._find(path).attrs)
+        for name in found:
+            with suppress(CorruptModelError):
+                self.attribute(path, name)
 
     def _check_storage(self, path: str, dataset: Any) -> None:
         properties = dataset.id.get_create_plist()

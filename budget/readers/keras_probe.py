@@ -15,6 +15,7 @@ import sys
 
 from budget.errors import CorruptModelError, ModelError
 
+UNLISTED = 3  # exit status of a child that could not read everything
 CPU_LIMIT_S = 5
 WALL_LIMIT_S = 300.0
 _MEMORY_BYTES = 4 << 30
@@ -29,7 +30,7 @@ def probe(data: bytes, where: str) -> None:
         where: its name, for messages.
 
     Raises:
-        CorruptModelError: the child did not come to an end.
+        CorruptModelError: the child did not come to an end, or could not list what there is.
     """
     command = [sys.executable, "-m", "budget.readers.keras_probe"]
     try:
@@ -42,18 +43,25 @@ def probe(data: bytes, where: str) -> None:
         raise CorruptModelError(
             f"reading it makes the HDF5 library fail (signal {-done.returncode})", where=where
         )
+    if done.returncode == UNLISTED:
+        raise CorruptModelError("not a sound HDF5 file: what it holds has no list", where=where)
 
 
-def main() -> None:
+def main() -> int:
     """Reads the file on standard input; only the manner of its end matters."""
     data = sys.stdin.buffer.read()
     _limit(len(data))
     from budget.readers.keras_hdf5 import Hdf5File
 
     try:
-        Hdf5File(io.BytesIO(data), len(data), "").read_everything()
+        file = Hdf5File(io.BytesIO(data), len(data), "")
     except ModelError:
-        return  # the parent meets the same error and tells it
+        return 0  # the parent meets the same error and tells it
+    try:
+        file.read_everything()
+    except ModelError:
+        return UNLISTED
+    return 0
 
 
 def _limit(size_bytes: int) -> None:
@@ -68,4 +76,4 @@ def _limit(size_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -69,7 +69,8 @@ def _probe(data: bytes, where: str) -> None:
     if data in seeds.sound_weights():
         return
     if _may_be_lost:
-        _read(data)
+        if not _reads(data):
+            raise CorruptModelError("what it holds has no list", where=where)
         return
     if _children and _children[0].inputs >= INPUTS_EACH:
         end()
@@ -79,7 +80,9 @@ def _probe(data: bytes, where: str) -> None:
     child.inputs += 1
     with contextlib.suppress(BrokenPipeError):
         _send(child.to, len(data).to_bytes(8, "little") + data)
-        if os.read(child.back, 1):
+        if answer := os.read(child.back, 1):
+            if answer == b"?":
+                raise CorruptModelError("what it holds has no list", where=where)
             return
     _children.clear()
     os.close(child.to)
@@ -117,21 +120,30 @@ def _die_plainly() -> None:
 
 def _serve(source: int, answers: int) -> None:
     while head := _received(source, 8):
-        _read(_received(source, int.from_bytes(head, "little")))
-        os.write(answers, b".")
+        sound = _reads(_received(source, int.from_bytes(head, "little")))
+        os.write(answers, b"." if sound else b"?")
 
 
-def _read(data: bytes) -> None:
-    """Reads everything there is, as the reader's own child does."""
+def _reads(data: bytes) -> bool:
+    """Reads everything there is, as the reader's own child does; False if it has no list."""
     from budget.errors import ModelError
     from budget.readers.keras_hdf5 import Hdf5File
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-    with contextlib.suppress(ModelError):
-        Hdf5File(io.BytesIO(data), len(data), "").read_everything()
+    listed = True
+    try:
+        file = Hdf5File(io.BytesIO(data), len(data), "")
+    except ModelError:
+        pass  # the reader meets the same error
+    else:
+        try:
+            file.read_everything()
+        except ModelError:
+            listed = False
     resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    return listed
 
 
 def _send(place: int, data: bytes) -> None:

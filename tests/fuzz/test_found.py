@@ -232,3 +232,20 @@ def test_more_checks_than_anybody_waits_for_are_refused() -> None:
     entries = b'[[check]]\nmodel = "zoo:hotword"\n' * 300
     with pytest.raises(BudgetError, match="5,000 checks"):
         TARGETS["gate"].run(b"schema = 1\n[defaults]\n" + devices + entries)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("attribute_without_end", "library fail"), ("parts_without_list", "has no list")],
+)
+def test_what_the_hdf5_library_cannot_list_is_not_read(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    """By the reader's own child, which must not pass what it did not read."""
+    pytest.importorskip("h5py")
+    from budget.readers import load
+
+    path = tmp_path / "model.h5"
+    path.write_bytes((Path(__file__).parent / "corpus" / "h5" / name).read_bytes())
+    with pytest.raises(CorruptModelError, match=said):
+        load(path)
