@@ -50,7 +50,8 @@ class Settings:
         """
         value = self._get(key, default)
         if isinstance(value, dict):  # Keras 3 wraps numpy scalars
-            value = value.get("config", {}).get("value") if "config" in value else None
+            config = value.get("config")
+            value = config.get("value") if isinstance(config, dict) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._bad(key, value, "a number")
         return float(value)

@@ -147,7 +147,9 @@ def _part(item: object, extent: int) -> range | None:
         return range(at, at + 1) if 0 <= at < extent else None
     if not isinstance(item, dict) or _class(item) != "__slice__":
         return None
-    ends = [item.get("config", {}).get(name) for name in ("start", "stop", "step")]
+    config = item.get("config")
+    config = config if isinstance(config, dict) else {}
+    ends = [config.get(name) for name in ("start", "stop", "step")]
     if any(end is not None and type(end) is not int for end in ends) or ends[2] == 0:
         return None
     return range(*slice(*ends).indices(extent)) or None
