@@ -231,6 +231,8 @@ def _execution_order(
             stack.append((name, True))
             if name in cut:
                 continue
+            if name not in nodes:  # a name with a colon in it is another's output
+                raise CorruptModelError(f"there is no node {name!r}", where=where)
             node = nodes[name]
             before = [*map(node_of, node.inputs), *node.control_inputs]
             stack.extend((item, False) for item in reversed(before) if not state.get(item, False))
