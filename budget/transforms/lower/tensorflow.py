@@ -96,12 +96,12 @@ class _Lowering:
         for name in graph.inputs:
             builder.input(name, graph.type_of(name))
             self.values[name] = name
-        needed = _needed(graph)
+        needed = _needed(graph, graph.outputs)
         for node in graph.nodes:
             if node.name in needed:
                 self._lower(node)
         # what an inference leaves behind for the next one must not get lost
-        effects = _needed(graph, with_controls=True) - needed
+        effects = _needed(graph, graph.outputs, with_controls=True) - needed
         for node in graph.nodes:
             if node.name in effects and node.op in _ASSIGNMENTS:
                 self._cannot(node)
@@ -159,22 +159,28 @@ class _Lowering:
             ),
         )
 
-    def run_body(self, context: Context, arguments: Sequence[Any]) -> list[Any]:
-        """Lowers all that the results need into a context, with given arguments."""
+    def run_body(
+        self, context: Context, arguments: Sequence[Any], outputs: Sequence[str] | None = None
+    ) -> list[Any]:
+        """Lowers all that some results, or all, need into a context, with given arguments."""
         values: dict[str, Any] = context.values
         self.context, self.values = context, values
-        self.visits[0] += len(self.graph.nodes)
+        outputs = self.graph.outputs if outputs is None else outputs
+        needed = _needed(self.graph, outputs)
+        self.visits[0] += 1 + len(needed)
         if self.visits[0] > tensorflow_loops.MAX_VISITS:
-            raise UnsupportedModelError("the model's loops take too many steps")
+            raise UnsupportedModelError(
+                "the model's loops take too many steps",
+                hint="a .keras file names its recurrent layers, whose steps need no counting",
+            )
         for tensor in self.graph.constants:
             values[tensor.name] = tensor.data
         for name, value in zip(self.graph.inputs, arguments, strict=True):
             self.values[name] = _Unknown() if value is None else value
-        needed = _needed(self.graph)
         for node in self.graph.nodes:
             if node.name in needed:
                 self._lower(node)
-        return [self.values[name] for name in self.graph.outputs]
+        return [self.values[name] for name in outputs]
 
     def _from_shapes(self, node: Node, kind: str, values: Sequence[Value]) -> tuple[Value, ...]:
         of = SHAPE_EVALUATORS[kind]
@@ -276,16 +282,19 @@ class _Runner(tensorflow_loops.Runner):
             self.outer.errors += inner.errors
         return results
 
-    def constants(self, body: Graph, arguments: Sequence[Any]) -> list[Any]:
-        """Results that are constants if only some arguments are."""
-        results = _Lowering(body, self.outer.visits).run_body(Context(body), arguments)
-        return [value if isinstance(value, np.ndarray) else None for value in results]
+    def constants(
+        self, body: Graph, arguments: Sequence[Any], wanted: Sequence[int]
+    ) -> dict[int, Any]:
+        """Those of the wanted results that are constants if only some arguments are."""
+        names = [body.outputs[index] for index in wanted]
+        results = _Lowering(body, self.outer.visits).run_body(Context(body), arguments, names)
+        return {i: value for i, value in zip(wanted, results) if isinstance(value, np.ndarray)}
 
 
-def _needed(graph: Graph, *, with_controls: bool = False) -> set[str]:
-    """Nodes that the outputs depend on through data, and through control edges if asked."""
+def _needed(graph: Graph, outputs: Sequence[str], *, with_controls: bool = False) -> set[str]:
+    """Nodes that outputs depend on through data, and through control edges if asked."""
     needed: set[str] = set()
-    stack = [graph.producers[name] for name in graph.outputs if name in graph.producers]
+    stack = [graph.producers[name] for name in outputs if name in graph.producers]
     while stack:
         node = stack.pop()
         if node.name not in needed:

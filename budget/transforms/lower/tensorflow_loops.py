@@ -132,14 +132,16 @@ class Runner(Protocol):
     """How the lowering of a dialect runs the condition or the body of a loop.
 
     `run` lowers a body with the given arguments into a context and returns its results; `constants`
-    gives those results that follow from constant arguments, None for others.
+    gives those of the wanted results that follow from constant arguments, by index.
     """
 
     def run(self, body: Graph, arguments: Sequence[Any], c: Context) -> list[Any]:
         """Results of a body, whose nodes become part of the context's graph."""
         ...
 
-    def constants(self, body: Graph, arguments: Sequence[Any]) -> list[Any]:
+    def constants(
+        self, body: Graph, arguments: Sequence[Any], wanted: Sequence[int]
+    ) -> dict[int, Any]:
         """Results that are known beforehand."""
         ...
 
@@ -173,19 +175,17 @@ def _counters(
     current = [value if isinstance(value, np.ndarray) else None for value in values]
     found = [current]
     while True:
-        goes_on = runner.constants(cond, current)[0]
+        goes_on = runner.constants(cond, current, [0]).get(0)
         if goes_on is None:
             raise c.unsupported(node, "nothing in the model says how often the loop runs")
         if not bool(np.asarray(goes_on).ravel()[0]):
             return found
         if len(found) > MAX_TRIPS:
             raise c.unsupported(node, f"the loop runs more than {MAX_TRIPS:,} times")
-        following = runner.constants(body, current)
-        changing = [
-            None if new is None else new if old is not None else None
-            for old, new in zip(current, following)
-        ]
-        current = changing
+        # what is not known stays so: states need no more than one look at the body
+        known = [index for index, value in enumerate(current) if value is not None]
+        following = runner.constants(body, current, known)
+        current = [following.get(index) for index in range(len(current))]
         found.append(current)
 
 

@@ -58,18 +58,19 @@ class _Loop:
         current = list(self.known)
         found = [current]
         while True:
-            goes_on = _constants(self.cond, current)[0]
+            goes_on = _constants(self.lowering, self.cond, current, [0]).get(0)
             if goes_on is None:
                 raise Refused("nothing in the model says how often it runs")
             if not bool(goes_on.reshape(-1)[0]):
                 return found
             if len(found) > MAX_TRIPS:
                 raise Refused(f"it runs more than {MAX_TRIPS:,} times")
-            _visit(self.lowering, len(self.cond.nodes) + len(self.body.nodes))
-            following = _constants(self.body, current)
+            # what is not known stays so: states need no more than one look at the body
+            known = [i for i, value in enumerate(current) if value is not None and not fixed[i]]
+            following = _constants(self.lowering, self.body, current, known)
             current = [
-                old if is_fixed else None if old is None else new
-                for old, new, is_fixed in zip(current, following, fixed)
+                old if is_fixed else following.get(index)
+                for index, (old, is_fixed) in enumerate(zip(current, fixed))
             ]
             found.append(current)
 
@@ -236,18 +237,35 @@ def _visit(lowering: Lowering, count: int) -> None:
         raise Refused("the model's loops take too many steps")
 
 
-def _constants(body: Graph, arguments: Sequence[Array | None]) -> list[Array | None]:
-    """Results of a body that are constants if only some arguments are."""
+def _constants(
+    outer: Lowering, body: Graph, arguments: Sequence[Array | None], wanted: Sequence[int]
+) -> dict[int, Array]:
+    """Those of the wanted results of a body that are constants if only some arguments are."""
     from budget.transforms.lower.tflite_folding import fold
 
+    names = [body.outputs[index] for index in wanted]
+    nodes = _behind(body, names)
+    _visit(outer, 1 + len(nodes))
     lowering = Lowering(body)
     for name, data in zip(body.inputs, arguments):
         _set(lowering, name, data)
-    for node in body.nodes:
-        if any(lowering.tensors[name].data is None for name in node.present_inputs):
-            continue
-        fold(lowering, node, node.op.removeprefix("tfl."))
-    return [lowering.tensors[name].data for name in body.outputs]
+    for node in nodes:
+        if all(lowering.tensors[name].data is not None for name in node.present_inputs):
+            fold(lowering, node, node.op.removeprefix("tfl."))
+    found = {index: lowering.tensors[name].data for index, name in zip(wanted, names)}
+    return {index: data for index, data in found.items() if data is not None}
+
+
+def _behind(body: Graph, outputs: Sequence[str]) -> list[Node]:
+    """Nodes that outputs depend on, in the order of the body."""
+    needed: set[str] = set()
+    stack = [body.producers[name] for name in outputs if name in body.producers]
+    while stack:
+        node = stack.pop()
+        if node.name not in needed:
+            needed.add(node.name)
+            stack += [body.producers[n] for n in node.present_inputs if n in body.producers]
+    return [node for node in body.nodes if node.name in needed]
 
 
 def _inline(lowering: Lowering, body: Graph, arguments: Sequence[str], prefix: str) -> list[str]:
