@@ -223,7 +223,7 @@ def decode_tensor(message: Message, where: str) -> TensorValue:
         array = np.broadcast_to(flat[0] if flat.dtype != object else flat, shape)
     elif flat.size == 0:
         array = np.broadcast_to(_zero(dtype, numpy_type), shape)
-    elif flat.size < count and not message.tensor_content and count <= 1 << 24:
+    elif flat.size < count <= _most_filled(flat) and not message.tensor_content:
         # the last value stands for all that follow
         array = np.concatenate([flat, np.full(count - flat.size, flat[-1])]).reshape(shape)
     else:
@@ -232,6 +232,11 @@ def decode_tensor(message: Message, where: str) -> TensorValue:
         )
     array.setflags(write=False)
     return TensorValue(dtype, array)
+
+
+def _most_filled(flat: Array) -> int:
+    """To how many elements a constant may be filled up: few bytes must not become many."""
+    return 1 << (16 if flat.dtype == object else 22)
 
 
 def _zero(dtype: DataType, numpy_type: np.dtype[Any]) -> Array:

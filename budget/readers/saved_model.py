@@ -297,7 +297,7 @@ def _text_at(
     value = given.attributes.get("value") if given is not None else None
     if not isinstance(value, TensorValue) or port >= value.array.size:
         return None
-    text = value.array.ravel().tolist()[port]
+    text = value.array.flat[port]
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else None
 
 
