@@ -152,7 +152,8 @@ def parse(text: str, dimension: str) -> float:
         The value in the dimension's SI unit; bytes and counts are floats too.
 
     Raises:
-        UsageError: not a quantity, an unknown unit, another dimension, or not finite.
+        UsageError: not a quantity, an unknown unit, another dimension, a division by zero, or
+            not finite.
     """
     exponents, _, example = DIMENSIONS[dimension]
     expected = f"{_article(dimension)} such as {example} was expected"
@@ -162,7 +163,10 @@ def parse(text: str, dimension: str) -> float:
     scale, found = _unit(match["unit"] or "", text, expected)
     if match["below"]:
         below_scale, below = _unit(match["below"], text, expected)
-        scale /= below_scale * float(match["per"] or 1)
+        below_scale *= float(match["per"] or 1)
+        if not below_scale:
+            raise UsageError(f"'{text}' divides by nothing", hint=expected)
+        scale /= below_scale
         found = _times(found, below, -1)
     if found != exponents:
         raise UsageError(f"'{text}' is {_describe(found)}", hint=expected)

@@ -69,6 +69,7 @@ def test_parse(text: str, dimension: str, value: float) -> None:
         ("1e400 s", "time", "is too large", "30ms"),
         ("nan s", "time", "is not a quantity", "30ms"),
         ("1/xs", "rate", "'xs'", "2/min"),
+        ("1/0s", "rate", "divides by nothing", "2/min"),
     ],
 )
 def test_refusals(text: str, dimension: str, what: str, hint: str) -> None:
