@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from budget.transforms.tool.nodes import NodeDef
+from budget.errors import CorruptModelError
+from budget.transforms.tool.nodes import PRODUCT_RANKS, NodeDef
 from budget.transforms.tool.patterns import ANY, Pattern
 
-PRODUCTS = "Conv2D|DepthwiseConv2dNative|MatMul"
+PRODUCTS = "|".join(PRODUCT_RANKS)
 
 PRODUCT = Pattern(
     PRODUCTS, (ANY, Pattern("Const", capture="weights")), capture="product", single=True
@@ -28,7 +29,16 @@ BIASED = Pattern(
 
 
 def channel_count(product: NodeDef, weights: Any) -> int:
-    """Number of output channels of a product."""
+    """Number of output channels of a product.
+
+    Raises:
+        CorruptModelError: the weights have another number of axes than such a product's.
+    """
+    if weights.ndim != PRODUCT_RANKS[product.op]:
+        raise CorruptModelError(
+            f"weights of {weights.ndim} axes, not {PRODUCT_RANKS[product.op]}",
+            where=f"node {product.name!r} ({product.op})",
+        )
     if product.op == "MatMul":
         return int(weights.shape[0 if product.attributes.get("transpose_b") else 1])
     if product.op == "DepthwiseConv2dNative":
@@ -42,7 +52,7 @@ def channel_vector(product: NodeDef, weights: Any, values: Any) -> Any:
     Returns:
         None if it differs along another axis than the channels', or has more axes than the product.
     """
-    rank = 2 if product.op == "MatMul" else 4
+    rank = PRODUCT_RANKS[product.op]
     axis = 1 if is_channels_first(product) else rank - 1
     return vector_along(values, rank, axis, channel_count(product, weights))
 

@@ -27,6 +27,9 @@ from budget.readers.graphdef import (
     tensor_name,
 )
 
+PRODUCT_RANKS = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "MatMul": 2}
+"""Operators that multiply by weights, and how many axes those have."""
+
 MOST_REPEATED = 1 << 24
 """Elements of constants that stand for one repeated value, in a whole graph."""
 
@@ -289,15 +292,29 @@ def _decode_node(raw: bytes, name: str) -> NodeDef:
     message = NODE_DEF.decode(raw, name)
     if not message.name or not message.op:
         raise CorruptModelError("a node lacks its name or operator", where=name)
+    where = f"{name}: node {message.name!r} ({message.op})"
+    attributes = decode_attributes(message.attr, where)
+    _verify_attributes(message.op, attributes, where)
     return NodeDef(
         message.name,
         message.op,
         tuple(tensor_name(item) for item in message.input if not item.startswith("^")),
         tuple(item[1:] for item in message.input if item.startswith("^")),
         message.device,
-        decode_attributes(message.attr, f"{name}: node {message.name!r} ({message.op})"),
+        attributes,
         bytes(raw),
     )
+
+
+def _verify_attributes(op: str, attributes: Mapping[str, Any], where: str) -> None:
+    """What transforms rely on; the rest of a node is none of their business."""
+    for name, value in attributes.items():
+        if value is None and not name.startswith("_"):
+            raise CorruptModelError(f"attribute {name!r} holds nothing", where=where)
+    needed = {"Const": (("value", TensorValue), ("dtype", DataType))}
+    for name, kind in needed.get(op, (("T", DataType),) if op in PRODUCT_RANKS else ()):
+        if not isinstance(attributes.get(name), kind):
+            raise CorruptModelError(f"attribute {name!r} is missing or of no use", where=where)
 
 
 def constant(name: str, array: Any, dtype: DataType = DataType.FLOAT, device: str = "") -> NodeDef:
