@@ -7,6 +7,7 @@ bound; and how planning time grows up to 100,000 nodes.
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
@@ -62,6 +63,7 @@ def growth() -> None:
 
 
 if __name__ == "__main__":
-    models(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT.parent / "shared" / "models")
+    usual = os.environ.get("BUDGET_MODELS", ROOT.parent / "shared" / "models")
+    models(Path(sys.argv[1] if len(sys.argv) > 1 else usual))
     random_graphs(500)
     growth()

@@ -15,6 +15,7 @@ Sources of the others' figures:
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,5 +82,6 @@ def table(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    place = sys.argv[1] if len(sys.argv) > 1 else ROOT.parent / "shared" / "models"
+    usual = os.environ.get("BUDGET_MODELS", ROOT.parent / "shared" / "models")
+    place = sys.argv[1] if len(sys.argv) > 1 else usual
     print(table(Path(place)))

@@ -17,7 +17,7 @@ from budget.api.check import check
 
 RUNTIMES = ("budget-c", "tflm-cmsis-nn")
 ATTEMPTS = 4
-LONGEST_RATIO = 10  # for eight times the operators
+LONGEST_RATIO = 15  # for eight times the operators, on a busy machine too; a square would take 64
 
 
 def checks(path: Path, *runtimes: str) -> None:

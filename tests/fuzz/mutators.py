@@ -333,7 +333,8 @@ def text(data: bytes, chance: Random) -> bytes:
             stop = min(len(words), at + chance.randint(1, 20))
             words[at:at] = words[at:stop]
         elif kind == 3:
-            words[at] *= chance.choice((2, 2, 3, 3, 10, 50, 50, 3000 if len(data) < 20_000 else 2))
+            many = 3000 if len(data) < 20_000 and len(words[at]) < 1000 else 2
+            words[at] *= chance.choice((2, 2, 3, 3, 10, 50, 50, many))
         elif kind == 4:
             del words[at : at + chance.randint(1, 20)]
         else:
