@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from math import prod
 from typing import Any, BinaryIO
 
@@ -22,18 +22,37 @@ _STUMBLES = (
 _PLAIN_FILTERS = {1, 2, 3}  # deflate, shuffle, fletcher32: built in, no plug-in is loaded
 
 
+class ClaimsMemoryError(CorruptModelError):
+    """What a file holds claims more memory than there is."""
+
+
 @contextmanager
 def hdf5_errors(where: str) -> Iterator[None]:
     """Turns what h5py raises on broken files into one error.
 
     Raises:
         CorruptModelError: h5py stumbled.
+        ClaimsMemoryError: it found no memory for what the file says it holds.
     """
     try:
         yield
     except _STUMBLES as error:
         reason = str(error).strip("'\"") or type(error).__name__
+        if isinstance(error, MemoryError) or "memory allocation failed" in reason:
+            raise ClaimsMemoryError(
+                "what the HDF5 file holds claims more memory than such a file can fill", where=where
+            ) from None
         raise CorruptModelError(f"not a sound HDF5 file: {reason[:200]}", where=where) from None
+
+
+@contextmanager
+def _broken_passed_over() -> Iterator[None]:
+    try:
+        yield
+    except ClaimsMemoryError:
+        raise
+    except CorruptModelError:
+        pass
 
 
 def import_h5py() -> Any:
@@ -123,6 +142,7 @@ class Hdf5File:
 
         Raises:
             CorruptModelError: they cannot even be listed, so that not all was read.
+            ClaimsMemoryError: one of them claims more memory than there is.
         """
         names: list[str] = []
         self._read_attributes("")
@@ -130,14 +150,14 @@ class Hdf5File:
             self._file.visit(names.append)
         for name in names:
             self._read_attributes(name)
-            with suppress(CorruptModelError):
+            with _broken_passed_over():
                 self.array(name)
 
     def _read_attributes(self, path: str) -> None:
         with hdf5_errors(self.where):
             found = list(self._find(path).attrs)
         for name in found:
-            with suppress(CorruptModelError):
+            with _broken_passed_over():
                 self.attribute(path, name)
 
     def _check_storage(self, path: str, dataset: Any) -> None:

@@ -12,13 +12,16 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 from budget.errors import CorruptModelError, ModelError
 
 UNLISTED = 3  # exit status of a child that could not read everything
+CLAIMS_MEMORY = 4  # of one that was asked for more memory than the file can fill
 CPU_LIMIT_S = 5
 WALL_LIMIT_S = 300.0
 _MEMORY_BYTES = 4 << 30
+_MORE_BYTES = 512 << 20
 _PER_SECOND_BYTES = 20 << 20
 
 
@@ -30,7 +33,8 @@ def probe(data: bytes, where: str) -> None:
         where: its name, for messages.
 
     Raises:
-        CorruptModelError: the child did not come to an end, or could not list what there is.
+        CorruptModelError: the child did not come to an end, could not list what there is, or found
+            no memory for it.
     """
     command = [sys.executable, "-m", "budget.readers.keras_probe"]
     try:
@@ -45,23 +49,52 @@ def probe(data: bytes, where: str) -> None:
         )
     if done.returncode == UNLISTED:
         raise CorruptModelError("not a sound HDF5 file: what it holds has no list", where=where)
+    if done.returncode == CLAIMS_MEMORY:
+        raise CorruptModelError(
+            "not a sound HDF5 file: it claims more memory than such a file can fill", where=where
+        )
 
 
 def main() -> int:
     """Reads the file on standard input; only the manner of its end matters."""
     data = sys.stdin.buffer.read()
+    from budget.readers.keras_hdf5 import import_h5py
+
+    import_h5py()
     _limit(len(data))
-    from budget.readers.keras_hdf5 import Hdf5File
+    return read(data)
+
+
+def read(data: bytes) -> int:
+    """Reads everything in a file, under limits that are set; the exit status that tells how."""
+    from budget.readers.keras_hdf5 import ClaimsMemoryError, Hdf5File
 
     try:
         file = Hdf5File(io.BytesIO(data), len(data), "")
+        try:
+            file.read_everything()
+        except ClaimsMemoryError:
+            raise
+        except ModelError:
+            return UNLISTED
+    except ClaimsMemoryError:
+        return CLAIMS_MEMORY
     except ModelError:
         return 0  # the parent meets the same error and tells it
-    try:
-        file.read_everything()
-    except ModelError:
-        return UNLISTED
     return 0
+
+
+def limit_data(size_bytes: int) -> None:
+    """Lets this process have so many bytes more than it has, where the system counts them."""
+    import resource
+
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return
+    used = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData"))
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (used + size_bytes, hard))
 
 
 def _limit(size_bytes: int) -> None:
@@ -73,6 +106,7 @@ def _limit(size_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     memory_bytes = _MEMORY_BYTES + 4 * size_bytes
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    limit_data(_MORE_BYTES + 4 * size_bytes)
 
 
 if __name__ == "__main__":

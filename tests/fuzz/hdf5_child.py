@@ -10,7 +10,6 @@ forks one for some hundreds of inputs) it reads them itself, under the same limi
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import resource
 import signal
@@ -21,6 +20,7 @@ import seeds
 
 INPUTS_EACH = 500
 CPU_SECONDS = 2
+MORE_BYTES = 512 << 20
 
 
 @dataclass
@@ -125,25 +125,18 @@ def _serve(source: int, answers: int) -> None:
 
 
 def _reads(data: bytes) -> bool:
-    """Reads everything there is, as the reader's own child does; False if it has no list."""
-    from budget.errors import ModelError
-    from budget.readers.keras_hdf5 import Hdf5File
+    """Reads everything there is, as the reader's own child does; False if the reader would not."""
+    from budget.readers import keras_probe
 
     used = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(used.ru_utime + used.ru_stime) + 1 + CPU_SECONDS
+    before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
-    listed = True
-    try:
-        file = Hdf5File(io.BytesIO(data), len(data), "")
-    except ModelError:
-        pass  # the reader meets the same error
-    else:
-        try:
-            file.read_everything()
-        except ModelError:
-            listed = False
+    keras_probe.limit_data(MORE_BYTES)
+    status = keras_probe.read(data)
+    resource.setrlimit(resource.RLIMIT_DATA, before)
     resource.setrlimit(resource.RLIMIT_CPU, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    return listed
+    return status == 0
 
 
 def _send(place: int, data: bytes) -> None:

@@ -239,7 +239,11 @@ def test_more_checks_than_anybody_waits_for_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("attribute_without_end", "library fail"), ("parts_without_list", "has no list")],
+    [
+        ("attribute_without_end", "library fail"),
+        ("parts_without_list", "has no list"),
+        ("heap_of_gigabytes", "claims more memory"),
+    ],
 )
 def test_what_the_hdf5_library_cannot_list_is_not_read(
     tmp_path: Path, name: str, said: str

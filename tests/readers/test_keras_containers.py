@@ -191,6 +191,14 @@ def test_hostile_h5_groups(tmp_path: Path) -> None:
         refuse(write_h5(path), "too large")
 
 
+def test_a_file_that_claims_more_memory_than_there_is() -> None:
+    from budget.readers.keras_hdf5 import ClaimsMemoryError, hdf5_errors
+
+    for error in (MemoryError(), OSError("Can't read data (memory allocation failed for chunk)")):
+        with pytest.raises(ClaimsMemoryError, match="claims more memory"), hdf5_errors("m.h5"):
+            raise error
+
+
 def test_files_on_which_the_library_hangs_or_crashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
