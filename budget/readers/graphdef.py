@@ -115,6 +115,16 @@ def is_text_graphdef(data: bytes) -> bool:
     return head[:1] != b"\n" and word.startswith((b"node", b"library", b"versions"))
 
 
+def verify_name(name: str, where: str) -> None:
+    """Checks that no name of a node is taken for that of another's output.
+
+    Raises:
+        CorruptModelError: it holds a colon.
+    """
+    if ":" in name:
+        raise CorruptModelError(f"a node is called {name!r}; no name holds a colon", where=where)
+
+
 def decode_node(raw: bytes, where: str) -> FlatNode:
     """One NodeDef.
 
@@ -124,6 +134,7 @@ def decode_node(raw: bytes, where: str) -> FlatNode:
     message = NODE_DEF.decode(raw, where)
     if not message.name or not message.op:
         raise CorruptModelError("a node lacks its name or operator", where=where)
+    verify_name(message.name, where)
     where = f"{where}: node {message.name!r} ({message.op})"
     return FlatNode(
         message.name,
@@ -231,8 +242,6 @@ def _execution_order(
             stack.append((name, True))
             if name in cut:
                 continue
-            if name not in nodes:  # a name with a colon in it is another's output
-                raise CorruptModelError(f"there is no node {name!r}", where=where)
             node = nodes[name]
             before = [*map(node_of, node.inputs), *node.control_inputs]
             stack.extend((item, False) for item in reversed(before) if not state.get(item, False))

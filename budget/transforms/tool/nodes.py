@@ -25,6 +25,7 @@ from budget.readers.graphdef import (
     is_text_graphdef,
     node_of,
     tensor_name,
+    verify_name,
 )
 
 PRODUCT_RANKS = {"Conv2D": 4, "DepthwiseConv2dNative": 4, "MatMul": 2}
@@ -292,6 +293,7 @@ def _decode_node(raw: bytes, name: str) -> NodeDef:
     message = NODE_DEF.decode(raw, name)
     if not message.name or not message.op:
         raise CorruptModelError("a node lacks its name or operator", where=name)
+    verify_name(message.name, name)
     where = f"{name}: node {message.name!r} ({message.op})"
     attributes = decode_attributes(message.attr, where)
     _verify_attributes(message.op, attributes, where)
