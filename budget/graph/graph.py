@@ -6,7 +6,7 @@ A `Graph` is immutable. Passes make a new one with `GraphEditor` (budget.graph.e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -142,6 +142,19 @@ class Graph:
     def nodes_by_name(self) -> Mapping[str, Node]:
         """Nodes by name."""
         return MappingProxyType({node.name: node for node in self.nodes})
+
+    def needed(self, outputs: Iterable[str], *, with_controls: bool = False) -> set[str]:
+        """Names of the nodes that tensors depend on, through control edges too if asked."""
+        needed: set[str] = set()
+        stack = [self.producers[name] for name in outputs if name in self.producers]
+        while stack:
+            node = stack.pop()
+            if node.name not in needed:
+                needed.add(node.name)
+                stack += [self.producers[name] for name in node.inputs if name in self.producers]
+                if with_controls:
+                    stack += [self.nodes_by_name[name] for name in node.control_inputs]
+        return needed
 
     @cached_property
     def constants(self) -> tuple[Tensor, ...]:

@@ -96,12 +96,12 @@ class _Lowering:
         for name in graph.inputs:
             builder.input(name, graph.type_of(name))
             self.values[name] = name
-        needed = _needed(graph, graph.outputs)
+        needed = graph.needed(graph.outputs)
         for node in graph.nodes:
             if node.name in needed:
                 self._lower(node)
         # what an inference leaves behind for the next one must not get lost
-        effects = _needed(graph, graph.outputs, with_controls=True) - needed
+        effects = graph.needed(graph.outputs, with_controls=True) - needed
         for node in graph.nodes:
             if node.name in effects and node.op in _ASSIGNMENTS:
                 self._cannot(node)
@@ -166,7 +166,7 @@ class _Lowering:
         values: dict[str, Any] = context.values
         self.context, self.values = context, values
         outputs = self.graph.outputs if outputs is None else outputs
-        needed = _needed(self.graph, outputs)
+        needed = self.graph.needed(outputs)
         self.visits[0] += 1 + len(needed)
         if self.visits[0] > tensorflow_loops.MAX_VISITS:
             raise UnsupportedModelError(
@@ -289,17 +289,3 @@ class _Runner(tensorflow_loops.Runner):
         names = [body.outputs[index] for index in wanted]
         results = _Lowering(body, self.outer.visits).run_body(Context(body), arguments, names)
         return {i: value for i, value in zip(wanted, results) if isinstance(value, np.ndarray)}
-
-
-def _needed(graph: Graph, outputs: Sequence[str], *, with_controls: bool = False) -> set[str]:
-    """Nodes that outputs depend on through data, and through control edges if asked."""
-    needed: set[str] = set()
-    stack = [graph.producers[name] for name in outputs if name in graph.producers]
-    while stack:
-        node = stack.pop()
-        if node.name not in needed:
-            needed.add(node.name)
-            stack += [graph.producers[name] for name in node.inputs if name in graph.producers]
-            if with_controls:
-                stack += [graph.nodes_by_name[name] for name in node.control_inputs]
-    return needed

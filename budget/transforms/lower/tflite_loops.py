@@ -244,28 +244,17 @@ def _constants(
     from budget.transforms.lower.tflite_folding import fold
 
     names = [body.outputs[index] for index in wanted]
-    nodes = _behind(body, names)
-    _visit(outer, 1 + len(nodes))
+    needed = body.needed(names)
+    _visit(outer, 1 + len(needed))
     lowering = Lowering(body)
     for name, data in zip(body.inputs, arguments):
         _set(lowering, name, data)
-    for node in nodes:
-        if all(lowering.tensors[name].data is not None for name in node.present_inputs):
+    for node in body.nodes:
+        known = all(lowering.tensors[name].data is not None for name in node.present_inputs)
+        if node.name in needed and known:
             fold(lowering, node, node.op.removeprefix("tfl."))
     found = {index: lowering.tensors[name].data for index, name in zip(wanted, names)}
     return {index: data for index, data in found.items() if data is not None}
-
-
-def _behind(body: Graph, outputs: Sequence[str]) -> list[Node]:
-    """Nodes that outputs depend on, in the order of the body."""
-    needed: set[str] = set()
-    stack = [body.producers[name] for name in outputs if name in body.producers]
-    while stack:
-        node = stack.pop()
-        if node.name not in needed:
-            needed.add(node.name)
-            stack += [body.producers[n] for n in node.present_inputs if n in body.producers]
-    return [node for node in body.nodes if node.name in needed]
 
 
 def _inline(lowering: Lowering, body: Graph, arguments: Sequence[str], prefix: str) -> list[str]:
