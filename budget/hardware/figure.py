@@ -23,7 +23,17 @@ Real = float | NDArray[np.float64]
 
 
 class Kind(IntEnum):
-    """How a figure came to be, the strongest first."""
+    """How a figure came to be, the strongest first.
+
+    Attributes:
+        MEASURED: on silicon, and published.
+        DATASHEET: what the maker states, read in its document or in a public copy of what that
+            says: drivers, board definitions, symbols. The figure's source tells which.
+        FITTED: to published measurements, by this project.
+        DERIVED: computed from other figures.
+        RECALLED: believed to stand in a document that was not at hand.
+        ASSUMED: chosen, with reasons.
+    """
 
     MEASURED = 0
     DATASHEET = 1
