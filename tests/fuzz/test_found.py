@@ -256,3 +256,18 @@ def test_what_the_hdf5_library_cannot_list_is_not_read(
     path.write_bytes((Path(__file__).parent / "corpus" / "h5" / name).read_bytes())
     with pytest.raises(CorruptModelError, match=said):
         load(path)
+
+
+def test_gigabytes_are_not_claimed_twice() -> None:
+    """What the reader's child does, here under its limit: one claim ends the reading."""
+    pytest.importorskip("h5py")
+    resource = pytest.importorskip("resource")
+    from budget.readers import keras_probe
+
+    data = (Path(__file__).parent / "corpus" / "h5" / "heap_of_gigabytes").read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    keras_probe.limit_data(512 << 20)
+    try:
+        assert keras_probe.read(data) == keras_probe.CLAIMS_MEMORY
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
