@@ -19,6 +19,7 @@ from typing import Any
 
 Mutator = Callable[[bytes, Random], bytes]
 
+MOST_BYTES = 1 << 20  # of a word that is repeated: inputs are cut at 64 KiB anyway
 INTEGERS = (0, 1, 2, 3, 4, 7, 8, 127, 128, 255, 256, 32767, 65535, 65536, 2**24, 2**31 - 1, 2**31,
             2**32 - 1, 2**62, 2**63 - 1)  # fmt: skip
 _JSON_VALUES: tuple[Any, ...] = (
@@ -333,8 +334,9 @@ def text(data: bytes, chance: Random) -> bytes:
             stop = min(len(words), at + chance.randint(1, 20))
             words[at:at] = words[at:stop]
         elif kind == 3:
-            many = 3000 if len(data) < 20_000 and len(words[at]) < 1000 else 2
-            words[at] *= chance.choice((2, 2, 3, 3, 10, 50, 50, many))
+            many = 3000 if len(data) < 20_000 else 2
+            times = chance.choice((2, 2, 3, 3, 10, 50, 50, many))
+            words[at] *= min(times, 1 + MOST_BYTES // (len(words[at]) + 1))
         elif kind == 4:
             del words[at : at + chance.randint(1, 20)]
         else:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from budget.errors import CorruptModelError
-from budget.formats.tensorflow_values import DTYPES, Shape
+from budget.formats.tensorflow_values import DTYPES, MAX_ELEMENTS, Shape
 from budget.transforms.tool.nodes import NodeDef, NodeGraph, constant
 from budget.transforms.tool.transform import Context, Transform
 
@@ -102,8 +102,8 @@ def _joined(graph: NodeGraph, node: NodeDef, offset: int, weights: bytes) -> Nod
         raise CorruptModelError(
             "neither its type nor its shape may be left open", where=graph.where(node)
         )
-    count = prod(shape)
-    if offset < 0 or offset + count * kind.itemsize > len(weights):
+    count, claimed = prod(shape), prod(extent or 1 for extent in shape)
+    if offset < 0 or offset + count * kind.itemsize > len(weights) or claimed > MAX_ELEMENTS:
         raise CorruptModelError(
             f"its {count * kind.itemsize} bytes at {offset} lie outside the file of weights",
             where=graph.where(node),
